@@ -1,0 +1,41 @@
+/** `metav1.Condition`. */
+export interface Condition {
+  readonly type: ConditionType;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: ConditionReason;
+  readonly message: string;
+  readonly observedGeneration: number;
+  readonly lastTransitionTime: string;
+}
+
+/** `Accepted`: the spec makes sense. `ResolvedRefs`: what it names exists. `Programmed`: it is in force. `Ready`: the sum. */
+export type ConditionType = 'Accepted' | 'ResolvedRefs' | 'Programmed' | 'Ready';
+
+/** Constant words; troubleshooting in the docs is ordered by them. */
+export const CONDITION_REASONS = [
+  'Accepted',
+  'ResolvedRefs',
+  'Programmed',
+  'Ready',
+  'Pending',
+  'Invalid',
+  'EndpointNotFound',
+  'NotAllowedByEndpoint',
+  'UsernameConflict',
+  'SecretNotFound',
+  'SecretKeyNotFound',
+  'SecretInvalid',
+  'SecretAccessNotGranted',
+  'DatabaseUnavailable',
+  'StorageUnavailable',
+  'ListenFailed',
+  'Suspended',
+  'Expired',
+  'NoCredentials',
+] as const;
+export type ConditionReason = (typeof CONDITION_REASONS)[number];
+
+export interface ResourceStatus {
+  readonly observedGeneration?: number;
+  readonly conditions?: readonly Condition[];
+}

@@ -1,0 +1,101 @@
+import Type, { type Static } from 'typebox';
+import type { ResourceStatus } from './condition.ts';
+import type { Resource } from './object-meta.ts';
+import { Cidr, Port } from './schema-parts.ts';
+
+const AzureBlobStorage = Type.Object(
+  {
+    account: Type.String({ pattern: '^[a-z0-9]{3,24}$', description: 'Name of the storage account.' }),
+    container: Type.String({ pattern: '^[a-z0-9](-?[a-z0-9]){2,62}$', description: 'Name of the container. It must exist.' }),
+    prefix: Type.Optional(
+      Type.String({ maxLength: 256, description: "Path inside the container below which every user's home lies. Default: the container's root." }),
+    ),
+    endpoint: Type.Optional(
+      Type.String({
+        pattern: '^https?://[^?#]+$',
+        description: 'URL of the Blob service. Default: `https://<account>.blob.core.windows.net`. Set it for sovereign clouds, private links and Azurite.',
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'Azure Blob Storage, entered by workload identity.' },
+);
+
+const LocalStorage = Type.Object(
+  { path: Type.String({ pattern: '^/', maxLength: 1024, description: 'Absolute path of a directory on the machine (standalone) or of a mounted volume.' }) },
+  { additionalProperties: false, description: 'A local directory: for a laptop and for volumes. Without the durability of a blob store.' },
+);
+
+const ServiceBusEvents = Type.Object(
+  {
+    namespace: Type.String({ pattern: '^[A-Za-z0-9.-]{6,255}$', description: 'Fully qualified namespace, such as `contoso.servicebus.windows.net`.' }),
+    queue: Type.String({ minLength: 1, maxLength: 260, description: 'Queue that receives the events. Duplicate detection should be on.' }),
+    endpoint: Type.Optional(
+      Type.String({
+        pattern: '^sb://[^/?#]+/?$',
+        description: 'Connection address where it differs from the namespace, such as `sb://10.0.0.4:5671` (private link, emulator).',
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'Azure Service Bus, entered by workload identity.' },
+);
+
+export const SftpEndpointSpec = Type.Object(
+  {
+    service: Type.Optional(
+      Type.Object(
+        { port: Type.Optional(Port({ default: 22, description: 'TCP port that partners connect to.' })) },
+        { additionalProperties: false, description: 'How partners reach the endpoint.' },
+      ),
+    ),
+    authentication: Type.Optional(
+      Type.Object(
+        {
+          methods: Type.Optional(
+            Type.Array(Type.Enum(['PublicKey', 'Password']), {
+              minItems: 1,
+              maxItems: 2,
+              uniqueItems: true,
+              default: ['PublicKey', 'Password'],
+              description: 'Ways to log in that the endpoint offers; any one of them suffices.',
+            }),
+          ),
+        },
+        { additionalProperties: false, description: 'How users prove who they are.' },
+      ),
+    ),
+    allowedSourceRanges: Type.Optional(
+      Type.Array(Cidr, {
+        maxItems: 1024,
+        description: 'CIDR ranges that may log in, for users without ranges of their own. Default: every address. Empty: none.',
+      }),
+    ),
+    storage: Type.Object(
+      { azureBlob: Type.Optional(AzureBlobStorage), local: Type.Optional(LocalStorage) },
+      { additionalProperties: false, minProperties: 1, maxProperties: 1, description: 'Where files live: exactly one kind.' },
+    ),
+    events: Type.Optional(
+      Type.Object(
+        { serviceBus: Type.Optional(ServiceBusEvents) },
+        {
+          additionalProperties: false,
+          minProperties: 1,
+          maxProperties: 1,
+          description: 'Where events of completed files go: exactly one kind. Default: nowhere.',
+        },
+      ),
+    ),
+    limits: Type.Optional(
+      Type.Object(
+        {
+          maxSessions: Type.Optional(
+            Type.Integer({ minimum: 1, maximum: 10000, default: 500, description: 'Sessions that one server process serves at a time.' }),
+          ),
+        },
+        { additionalProperties: false, description: 'Bounds of the endpoint.' },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type SftpEndpointSpec = Static<typeof SftpEndpointSpec>;
+export type SftpEndpoint = Resource<'SftpEndpoint', SftpEndpointSpec, ResourceStatus>;

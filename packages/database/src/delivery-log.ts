@@ -1,0 +1,45 @@
+import type { InstanceId } from '@skiff/model/upload-state';
+
+export interface DeliveryKey {
+  readonly endpointId: number;
+  readonly eventId: string;
+  /** `namespace/name` of the EventRoute. */
+  readonly route: string;
+  readonly target: string;
+}
+
+/** A delivery that did not succeed at once and waits for another try. */
+export interface PendingDelivery extends DeliveryKey {
+  readonly attempt: number;
+  readonly dueInMs: number;
+  readonly reason: string;
+  /** The message as it came from the queue. */
+  readonly body: Buffer;
+  readonly contentType: string;
+}
+
+export interface ClaimedDelivery extends DeliveryKey {
+  readonly attempt: number;
+  readonly body: Buffer;
+  readonly contentType: string;
+}
+
+export type DeliveryResult =
+  | (DeliveryKey & { readonly state: 'succeeded'; readonly attempt: number; readonly detail: string })
+  | (DeliveryKey & { readonly state: 'waiting'; readonly attempt: number; readonly dueInMs: number; readonly reason: string })
+  | (DeliveryKey & { readonly state: 'dead'; readonly attempt: number; readonly reason: string });
+
+/** What became of each event at each target (DESIGN §6). */
+export interface DeliveryLog {
+  /** Records failed first attempts, all in one transaction; a row that exists already is left alone. */
+  park(deliveries: readonly PendingDelivery[]): Promise<void>;
+  /** Claims due deliveries for `leaseMs`, oldest first, skipping what others have claimed. */
+  claimDue(endpointId: number, owner: InstanceId, limit: number, leaseMs: number): Promise<readonly ClaimedDelivery[]>;
+  /** Records outcomes, in one batch. */
+  record(results: readonly DeliveryResult[]): Promise<void>;
+  /** Targets at which this event has succeeded or is parked already: `route target` keys. */
+  settled(endpointId: number, eventId: string): Promise<ReadonlySet<string>>;
+  /** How many wait, and how many are dead. */
+  status(endpointId: number): Promise<{ readonly waiting: number; readonly dead: number }>;
+  prune(olderThanMs: number, limit: number): Promise<number>;
+}

@@ -1,0 +1,116 @@
+import type { FileEvent } from '@skiff/model/file-event';
+import type { BlockRef, InstanceId, OperationId, OperationKind, OperationState } from '@skiff/model/upload-state';
+import type { BlobName } from '@skiff/model/virtual-path';
+
+/** The event as it is known before the effect; `sequence` and the ETag are filled in by the log. */
+export type PendingEvent = Omit<FileEvent, 'sequence'>;
+
+/** What makes the effect repeatable by anybody: recovery runs exactly this. */
+export interface CommitPlan {
+  /** Uploads: the whole block list, in order; empty for a single put and for other operations. */
+  readonly blocks: readonly BlockRef[];
+  readonly sizeBytes: number;
+  /** ETag that the effect requires of its target, `null` when nothing may be there. */
+  readonly priorEtag: string | null;
+  /** Metadata to write, complete. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly event: PendingEvent;
+}
+
+/** A mutating operation, recorded before it has any effect. */
+export interface OperationIntent {
+  readonly id: OperationId;
+  readonly kind: OperationKind;
+  readonly endpointId: number;
+  readonly username: string;
+  /** `FileStore.identity`. */
+  readonly storage: string;
+  readonly blobName: BlobName;
+  /** Renames: where the file goes. */
+  readonly targetBlobName?: BlobName;
+  /** SHA-256 keys, all taken or none (`lockKeyOf`). */
+  readonly lockKeys: readonly Buffer[];
+  readonly owner: InstanceId;
+  readonly priorEtag: string | null;
+  /** Given: the row starts as `committing` (single put, remove, rename, mkdir, rmdir). Absent: as `open`. */
+  readonly plan?: CommitPlan;
+}
+
+export interface OperationRow {
+  readonly id: OperationId;
+  readonly kind: OperationKind;
+  readonly state: OperationState;
+  readonly epoch: number;
+  /** `null`: parked, anybody may go on with it. */
+  readonly owner: InstanceId | null;
+  readonly endpointId: number;
+  readonly username: string;
+  readonly storage: string;
+  readonly blobName: BlobName;
+  readonly targetBlobName: BlobName | null;
+  readonly priorEtag: string | null;
+  readonly plan: CommitPlan | null;
+  readonly sequence: bigint | null;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+export type BeginResult =
+  | { readonly kind: 'begun'; readonly epoch: number; readonly sequence: bigint | null }
+  | { readonly kind: 'locked'; readonly holder: OperationRow | undefined };
+
+/** A row as one owner knows it; every transition compares both, so that a writer that was displaced can do no harm. */
+export interface OperationRef {
+  readonly id: OperationId;
+  readonly epoch: number;
+}
+
+/**
+ * The write-ahead rows of DESIGN P2 in MySQL: lock, resume record and outbox in turn. All methods fail with a `StoreError`
+ * (`unavailable`, `throttled`) when the database does; calls of concurrent sessions share transactions (group commit).
+ */
+export interface OperationLog {
+  /** Takes the locks and writes the row, or reports who holds one of them. */
+  begin(intent: OperationIntent): Promise<BeginResult>;
+  /** `open` → `committing`, with the plan and a sequence drawn under the lock. `undefined`: displaced. */
+  committing(ref: OperationRef, plan: CommitPlan): Promise<{ readonly sequence: bigint } | undefined>;
+  /**
+   * `committing` → `committed`; releases the locks. The event becomes publishable; the caller's instance has it to itself for
+   * the first seconds. Returns the finished event, or `undefined` when displaced. Idempotent for the same ref.
+   */
+  committed(ref: OperationRef, result: { readonly etag: string | undefined; readonly unconfirmed?: boolean }): Promise<FileEvent | undefined>;
+  /** `committed` → `published`. */
+  published(ids: readonly OperationId[]): Promise<void>;
+  /** `open` or `committing` → `aborted`, with the reason; releases the locks. False: displaced. */
+  abort(ref: OperationRef, reason: string): Promise<boolean>;
+  /** Gives the row up: `owner` becomes null, whoever needs it goes on. False: displaced. */
+  park(ref: OperationRef): Promise<boolean>;
+  /** Takes a row over: bumps the epoch from `ref.epoch`, sets the owner. `undefined`: somebody else was faster. */
+  adopt(ref: OperationRef, owner: InstanceId): Promise<OperationRef | undefined>;
+  /** Replaces the ETag that the effect will require (the lock holder wins over outside tools). False: displaced. */
+  setPriorEtag(ref: OperationRef, etag: string | null): Promise<boolean>;
+  find(id: OperationId): Promise<OperationRow | undefined>;
+  /** The unfinished operation that holds a lock. */
+  findByLock(lockKey: Buffer): Promise<OperationRow | undefined>;
+  /** Unfinished rows (`open`, `committing`) whose owner is null or not among `live`, oldest first. */
+  findOrphans(live: readonly InstanceId[], limit: number): Promise<readonly OperationRow[]>;
+  /** Parked or orphaned `open` rows not touched for this long, oldest first. */
+  findExpiredOpen(olderThanMs: number, limit: number): Promise<readonly OperationRow[]>;
+  /** Claims `committed` rows for publishing for a few seconds, in `sequence` order, skipping what others have claimed. */
+  claimPublishable(owner: InstanceId, limit: number): Promise<readonly { readonly id: OperationId; readonly event: FileEvent }[]>;
+  /** Gives claimed rows back at once, for when the bus refused them. */
+  releasePublishable(ids: readonly OperationId[]): Promise<void>;
+  /** How many committed events wait, and since when the oldest does. */
+  outboxStatus(): Promise<{ readonly waiting: number; readonly oldestAgeMs: number }>;
+  /** Deletes finished rows older than this, a bounded batch at a time. Returns how many. */
+  prune(finishedBeforeMs: number, limit: number): Promise<number>;
+}
+
+/** Living processes. The counter, not a time, tells that one is alive: clocks jump, counters do not. */
+export interface InstanceRegistry {
+  register(id: InstanceId, mode: string): Promise<void>;
+  /** Raises the instance's counter. False: the row is gone, the instance has been declared dead. */
+  renew(id: InstanceId): Promise<boolean>;
+  list(): Promise<readonly { readonly id: InstanceId; readonly renewals: bigint }[]>;
+  remove(id: InstanceId): Promise<void>;
+}

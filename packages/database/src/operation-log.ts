@@ -92,16 +92,16 @@ export interface OperationLog {
   find(id: OperationId): Promise<OperationRow | undefined>;
   /** The unfinished operation that holds a lock. */
   findByLock(lockKey: Buffer): Promise<OperationRow | undefined>;
-  /** Unfinished rows (`open`, `committing`) whose owner is null or not among `live`, oldest first. */
-  findOrphans(live: readonly InstanceId[], limit: number): Promise<readonly OperationRow[]>;
-  /** Parked or orphaned `open` rows not touched for this long, oldest first. */
-  findExpiredOpen(olderThanMs: number, limit: number): Promise<readonly OperationRow[]>;
-  /** Claims `committed` rows for publishing for a few seconds, in `sequence` order, skipping what others have claimed. */
-  claimPublishable(owner: InstanceId, limit: number): Promise<readonly { readonly id: OperationId; readonly event: FileEvent }[]>;
+  /** Unfinished rows (`open`, `committing`) of one endpoint whose owner is null or not among `live`, oldest first. */
+  findOrphans(endpointId: number, live: readonly InstanceId[], limit: number): Promise<readonly OperationRow[]>;
+  /** Parked (`owner` null) `open` rows of one endpoint not touched for this long, oldest first. */
+  findExpiredOpen(endpointId: number, olderThanMs: number, limit: number): Promise<readonly OperationRow[]>;
+  /** Claims `committed` rows of one endpoint for publishing for a few seconds, in `sequence` order, skipping what others have claimed. */
+  claimPublishable(endpointId: number, owner: InstanceId, limit: number): Promise<readonly { readonly id: OperationId; readonly event: FileEvent }[]>;
   /** Gives claimed rows back at once, for when the bus refused them. */
   releasePublishable(ids: readonly OperationId[]): Promise<void>;
   /** How many committed events wait, and since when the oldest does. */
-  outboxStatus(): Promise<{ readonly waiting: number; readonly oldestAgeMs: number }>;
+  outboxStatus(endpointId: number): Promise<{ readonly waiting: number; readonly oldestAgeMs: number }>;
   /** Deletes finished rows older than this, a bounded batch at a time. Returns how many. */
   prune(finishedBeforeMs: number, limit: number): Promise<number>;
 }

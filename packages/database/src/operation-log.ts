@@ -12,6 +12,8 @@ export interface CommitPlan {
   readonly sizeBytes: number;
   /** ETag that the effect requires of its target, `null` when nothing may be there. */
   readonly priorEtag: string | null;
+  /** Renames: the version of the source that is moved. */
+  readonly sourceEtag?: string;
   /** Metadata to write, complete. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly event: PendingEvent;
@@ -31,6 +33,7 @@ export interface OperationIntent {
   /** SHA-256 keys, all taken or none (`lockKeyOf`). */
   readonly lockKeys: readonly Buffer[];
   readonly owner: InstanceId;
+  /** As in the plan; the row's own copy follows `setPriorEtag`, and recovery goes by it. */
   readonly priorEtag: string | null;
   /** Given: the row starts as `committing` (single put, remove, rename, mkdir, rmdir). Absent: as `open`. */
   readonly plan?: CommitPlan;

@@ -1,0 +1,20 @@
+import { StoreError } from '@skiff/model/store-error';
+import type { Content } from './file-store.ts';
+
+/** @throws {StoreError} `invalid` when the parts do not add up, or are more than the store takes at once. */
+export function checkContent(content: Content, maxBytes: number): void {
+  let sizeBytes = 0;
+  for (const part of content.parts) sizeBytes += part.length;
+  if (sizeBytes !== content.sizeBytes) throw new StoreError({ code: 'invalid', message: 'the parts do not add up to the stated size' });
+  if (sizeBytes > maxBytes) throw new StoreError({ code: 'invalid', message: `more than ${maxBytes} bytes at once` });
+}
+
+/** Put Block: a block id has at most 64 bytes before it is encoded. */
+export const MAX_BLOCK_ID_BYTES = 64;
+
+/** @throws {StoreError} `invalid` for an id that is empty, too long or not printable ASCII. */
+export function checkBlockId(blockId: string): void {
+  if (!/^[\x21-\x7e]+$/.test(blockId) || blockId.length > MAX_BLOCK_ID_BYTES) {
+    throw new StoreError({ code: 'invalid', message: `a block id is 1 to ${MAX_BLOCK_ID_BYTES} printable ASCII characters` });
+  }
+}

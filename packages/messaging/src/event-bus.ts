@@ -24,6 +24,7 @@ export interface IncomingMessage {
   /** The raw body where it is bytes; a string or AMQP value is given as its JSON or UTF-8 bytes. */
   readonly body: Buffer;
   readonly enqueuedAt: Date | undefined;
+  /** 1 on the first delivery. */
   readonly deliveryCount: number;
 }
 
@@ -38,7 +39,8 @@ export type MessageHandler = (message: IncomingMessage, signal: AbortSignal) => 
 
 /**
  * Receives from one queue as one of many competing consumers, peek-lock style, `concurrency` messages at a time. Reconnects
- * by itself for ever; `stop` lets running handlers end (bounded by the signal) and gives unhandled messages back.
+ * by itself for ever; `start` resolves without waiting for the broker; `stop` lets running handlers end (bounded by the
+ * signal) and gives unhandled messages back.
  */
 export interface EventConsumer {
   start(handler: MessageHandler): Promise<void>;

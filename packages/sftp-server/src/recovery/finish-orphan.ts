@@ -1,0 +1,48 @@
+import type { CommitPlan, OperationRow } from '@skiff/database/operation-log';
+import { type FinishProps, finish } from '../operations/finish.ts';
+import { makeDirectoryEffect, removeDirectoryEffect } from '../operations/directory-effects.ts';
+import type { OperationContext } from '../operations/operation-context.ts';
+import type { Outcome } from '../operations/outcome.ts';
+import { removeEffect } from '../operations/remove-effect.ts';
+import { renameEffect } from '../operations/rename-effect.ts';
+import { commitUpload } from '../upload/upload-effect.ts';
+import { findSinglePut } from './find-single-put.ts';
+
+/**
+ * Finishes a `committing` row that its owner left behind, by the very plan the owner wrote down: own id or success leads to
+ * `committed` and the event goes out; a file changed by others, or parts that are gone, lead to `aborted` without an event,
+ * for the client was never told that it succeeded. `undefined`: somebody else was faster.
+ */
+export async function finishOrphan(context: OperationContext, row: OperationRow): Promise<Outcome | undefined> {
+  const { plan } = row;
+  if (row.state !== 'committing' || plan === null) return undefined;
+  const ref = await context.log.adopt(row, context.lease.instance);
+  if (ref === undefined) return undefined;
+  const outcome = await finish(context, ref, { live: false, priorEtag: row.priorEtag, attempt: attemptOf(context, row, plan) });
+  context.logger.info({ operation: row.id, operationKind: row.kind, outcome: outcome.kind, user: row.username }, 'recovery finished an operation');
+  return outcome;
+}
+
+function attemptOf(context: OperationContext, row: OperationRow, plan: CommitPlan): FinishProps['attempt'] {
+  const { store, failpoints } = context;
+  const { id, blobName: name } = row;
+  switch (row.kind) {
+    case 'upload':
+      if (plan.blocks.length === 0 && plan.sizeBytes > 0) return (_priorEtag, signal) => findSinglePut(store, { id, name }, signal);
+      return (priorEtag, signal) =>
+        commitUpload(
+          { store, id, name, blocks: plan.blocks, metadata: plan.metadata, ...(plan.sizeBytes === 0 ? { content: { parts: [], sizeBytes: 0 } } : {}) },
+          priorEtag,
+          signal,
+        );
+    case 'remove':
+      return removeEffect({ store, name, replay: true });
+    case 'rename':
+      if (row.targetBlobName === null || plan.sourceEtag === undefined) return () => Promise.resolve({ kind: 'impossible', reason: 'incomplete record' });
+      return renameEffect({ store, id, source: name, sourceEtag: plan.sourceEtag, target: row.targetBlobName, metadata: plan.metadata, failpoints });
+    case 'mkdir':
+      return makeDirectoryEffect({ store, id, name, metadata: plan.metadata });
+    case 'rmdir':
+      return removeDirectoryEffect({ store, name, replay: true });
+  }
+}

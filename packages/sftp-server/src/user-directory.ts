@@ -1,0 +1,45 @@
+import type { ResourceRepository, UserRow } from '@skiff/database/resource-rows';
+import type { Clock } from '@skiff/runtime/clock';
+
+/** Users known from the last poll may log in this long while the database is away (DESIGN P6); then nobody may. */
+export const MAX_CACHE_AGE_MS = 15 * 60_000;
+
+/** The endpoint's users, kept as fresh as the last poll. Rows come by revision: a poll without changes reads one number. */
+export class UserDirectory {
+  readonly #repository: ResourceRepository;
+  readonly #endpointId: number;
+  readonly #clock: Clock;
+  readonly #users = new Map<string, UserRow>();
+  #revision = 0n;
+  #refreshedAt: number | undefined;
+
+  constructor(props: { readonly repository: ResourceRepository; readonly endpointId: number; readonly clock: Clock }) {
+    this.#repository = props.repository;
+    this.#endpointId = props.endpointId;
+    this.#clock = props.clock;
+  }
+
+  get size(): number {
+    return this.#users.size;
+  }
+
+  /** Reads what is new and returns the names it concerns. Rejects when the database is away. */
+  async refresh(): Promise<readonly string[]> {
+    const startedAt = this.#clock.monotonicMs();
+    const changes = await this.#repository.usersSince(this.#endpointId, this.#revision);
+    for (const user of changes.changed) this.#users.set(user.username, user);
+    for (const username of changes.deleted) this.#users.delete(username);
+    this.#revision = changes.revision;
+    this.#refreshedAt = startedAt;
+    return [...changes.changed.map((user) => user.username), ...changes.deleted];
+  }
+
+  /** True while answers may be trusted. */
+  get isFresh(): boolean {
+    return this.#refreshedAt !== undefined && this.#clock.monotonicMs() - this.#refreshedAt < MAX_CACHE_AGE_MS;
+  }
+
+  find(username: string): UserRow | undefined {
+    return this.#users.get(username);
+  }
+}

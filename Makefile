@@ -1,0 +1,48 @@
+# Each target explains itself: make help
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+NODE := tools/node
+BIN := $(NODE) node_modules
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: ## Install what is missing: system packages by name, npm packages, the native binding of ssh2
+	@tools/setup.sh demo
+
+.PHONY: demo
+demo: setup ## Run the whole service here and send a file through it (ONCE=1: end by itself and check every station)
+	@$(NODE) test/demo/demo.ts $(if $(ONCE),--once)
+
+.PHONY: lint
+lint: setup ## Types, format and lint, layers, dead exports, drift of generated files
+	@$(BIN)/typescript/bin/tsc -p .
+	@$(BIN)/@biomejs/biome/bin/biome check --error-on-warnings .
+	@$(NODE) tools/check-layers.ts
+	@$(NODE) tools/generate.ts --check
+	@$(BIN)/knip/bin/knip.js
+
+.PHONY: format
+format: setup ## Format and fix what can be fixed
+	@$(BIN)/@biomejs/biome/bin/biome check --write .
+
+.PHONY: generate
+generate: setup ## Write the CRDs and the reference docs from the schemas
+	@$(NODE) tools/generate.ts
+
+.PHONY: test
+test: ## Everything quick: lint, units, contract suites, the real parts end to end
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory lint
+	@$(NODE) tools/run-tests.ts
+
+.PHONY: bench
+bench: ## Speed beside OpenSSH's own server, in one alternating run; writes out/bench.json
+	@tools/setup.sh bench
+	@$(NODE) test/bench/bench.ts
+
+.PHONY: clean
+clean: ## Remove what builds and runs have left in the checkout
+	@rm -rf out .skiff

@@ -1,7 +1,7 @@
 import type { OperationIntent, OperationRef, OperationRow } from '@skiff/database/operation-log';
 import { SftpError, SftpStatus } from '@skiff/sftp-protocol/sftp-error';
-import type { OperationContext } from './operation-context.ts';
 import { withDatabase } from './finish.ts';
+import type { OperationContext } from './operation-context.ts';
 import type { Outcome } from './outcome.ts';
 
 const MAX_ROUNDS = 4;
@@ -44,5 +44,8 @@ async function displace(context: OperationContext, resolve: Resolve, holder: Ope
 
 function inUse(holder: OperationRow): SftpError {
   const what = holder.kind === 'upload' ? 'being uploaded' : `subject to a ${holder.kind}`;
-  return new SftpError(SftpStatus.failure, `the file is ${what} by ${holder.username} in another session since ${holder.createdAt.toISOString()}; try again later`);
+  return new SftpError(
+    SftpStatus.failure,
+    `the file is ${what} by ${holder.username} in another session since ${holder.createdAt.toISOString()}; try again later`,
+  );
 }

@@ -55,4 +55,3 @@ export function reasonOf(error: unknown): string {
   if (error instanceof StoreError) return error.vendorCode === undefined ? error.code : `${error.code} (${error.vendorCode})`;
   return error instanceof Error ? error.message : String(error);
 }
-

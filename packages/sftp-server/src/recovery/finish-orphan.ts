@@ -1,6 +1,6 @@
 import type { CommitPlan, OperationRow } from '@skiff/database/operation-log';
-import { type FinishProps, finish } from '../operations/finish.ts';
 import { makeDirectoryEffect, removeDirectoryEffect } from '../operations/directory-effects.ts';
+import { type FinishProps, finish } from '../operations/finish.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import type { Outcome } from '../operations/outcome.ts';
 import { removeEffect } from '../operations/remove-effect.ts';

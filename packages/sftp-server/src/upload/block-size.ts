@@ -1,25 +1,18 @@
 const MIB = 1024 * 1024;
-const FIRST_BLOCK = MIB;
-/** 8 MiB is where the cost per byte stops falling (docs/decisions). */
-const USUAL_BLOCK = 8 * MIB;
-/** Beyond this offset blocks grow again, so that 50,000 of them reach the largest block blob. */
-const GROWTH_START = 128 * 1024 * MIB;
-const BLOCKS_FOR_THE_REST = 25_000;
+const GIB = 1024 * MIB;
+
+/** From these offsets on, blocks are this long. 8 MiB is where the cost per byte stops falling; the rest keeps 2 TiB below 50,000 blocks. */
+const STEPS = [
+  { from: 128 * GIB, sizeBytes: 64 * MIB },
+  { from: 32 * GIB, sizeBytes: 16 * MIB },
+  { from: 64 * MIB, sizeBytes: 8 * MIB },
+] as const;
 
 /**
- * How long the block starting at `offset` is, in bytes: small files and many parallel ones hold little memory, large files
- * stay below the store's limit of blocks. Put Block allows 4,000 MiB a block and 50,000 blocks a blob.
+ * How long the block starting at `offset` is, in bytes. Small files and many parallel ones hold little memory; large files
+ * stay below the store's number of blocks (Put Block List: 50,000).
  */
 export function blockSizeAt(offset: number, maxBlockBytes: number): number {
-  const early = Math.max(FIRST_BLOCK, Math.min(USUAL_BLOCK, floorToMiB(offset / 8)));
-  const late = offset < GROWTH_START ? 0 : ceilToMiB(offset / BLOCKS_FOR_THE_REST);
-  return Math.min(Math.max(early, late), maxBlockBytes);
-}
-
-function floorToMiB(bytes: number): number {
-  return Math.floor(bytes / MIB) * MIB;
-}
-
-function ceilToMiB(bytes: number): number {
-  return Math.ceil(bytes / MIB) * MIB;
+  const step = STEPS.find(({ from }) => offset >= from)?.sizeBytes ?? Math.max(MIB, Math.floor(offset / 8 / MIB) * MIB);
+  return Math.min(step, maxBlockBytes);
 }

@@ -6,7 +6,7 @@ import type { BlobName, VirtualPath } from '@skiff/model/virtual-path';
 import type { FileAttributes, OpenFile } from '@skiff/sftp-protocol/backend';
 import { SftpError, SftpStatus } from '@skiff/sftp-protocol/sftp-error';
 import type { BudgetHolder, ByteBudget } from '../byte-budget.ts';
-import { type Begun } from '../operations/begin.ts';
+import type { Begun } from '../operations/begin.ts';
 import { finish, withDatabase } from '../operations/finish.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { type Outcome, throwUnlessCommitted, toSftpError } from '../operations/outcome.ts';
@@ -80,7 +80,10 @@ export class Upload implements OpenFile, BudgetHolder {
   write(offset: number, parts: readonly Buffer[], sizeBytes: number): Promise<void> | void {
     if (this.#failure !== undefined) throw this.#failure;
     if (offset !== this.#received) {
-      throw new SftpError(SftpStatus.unsupported, `writing at offset ${offset} is not supported: ${this.#received} comes next (files are written from start to end)`);
+      throw new SftpError(
+        SftpStatus.unsupported,
+        `writing at offset ${offset} is not supported: ${this.#received} comes next (files are written from start to end)`,
+      );
     }
     this.#received += sizeBytes;
     const granted = this.#props.budget.acquire(sizeBytes);
@@ -154,6 +157,8 @@ export class Upload implements OpenFile, BudgetHolder {
         }
       }
       this.#blocks.push({ id, sizeBytes: content.sizeBytes });
+      if (this.#blocks.length >= context.store.limits.maxBlocks)
+        throw new SftpError(SftpStatus.failure, 'the file is larger than the storage can hold (2 TiB)');
       await context.failpoints.hit('upload.staged');
     } catch (error) {
       this.#fail(error);

@@ -45,10 +45,18 @@ export interface Changes<Row, Key> {
   readonly deleted: readonly Key[];
 }
 
+export interface EndpointRow {
+  readonly id: number;
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** Users and routes of all endpoints. Every write bumps the endpoint's revision in the same transaction. */
 export interface ResourceRepository {
   /** The endpoint's number in the database; made on first use. */
   endpointId(namespace: string, name: string): Promise<number>;
+  /** Every endpoint that has a number, also those whose object is gone: their rows are still to be removed. */
+  endpoints(): Promise<readonly EndpointRow[]>;
   users(endpointId: number): Promise<readonly UserRow[]>;
   applyUsers(endpointId: number, steps: readonly RowStep<UserRow, string>[]): Promise<void>;
   /** Users newer than `since` (0: all); keys of deleted ones are usernames. */

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import type { ResourceStatus } from './condition.ts';
 import type { Resource } from './object-meta.ts';
-import { ObjectName } from './schema-parts.ts';
+import { exactlyOneOf, immutable, LIST_SET, listMapBy, ObjectName } from './schema-parts.ts';
 
 const HttpTarget = Type.Object(
   {
@@ -25,7 +25,7 @@ const HttpTarget = Type.Object(
           },
           { additionalProperties: false },
         ),
-        { maxItems: 16, description: 'Headers added to each request.' },
+        { maxItems: 16, ...listMapBy('name'), description: 'Headers added to each request.' },
       ),
     ),
   },
@@ -55,14 +55,14 @@ const Target = Type.Object(
     http: Type.Optional(HttpTarget),
     delivery: Type.Optional(Delivery),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, ...exactlyOneOf('http') },
 );
 
 export const EventRouteSpec = Type.Object(
   {
     endpointRef: Type.Object(
       { name: ObjectName('Name of the SftpEndpoint.'), namespace: Type.Optional(ObjectName("Namespace of the SftpEndpoint. Default: the route's own.")) },
-      { additionalProperties: false, description: 'Endpoint whose events are routed. Immutable.' },
+      { additionalProperties: false, ...immutable('endpointRef'), description: 'Endpoint whose events are routed. Immutable.' },
     ),
     match: Type.Optional(
       Type.Object(
@@ -71,16 +71,18 @@ export const EventRouteSpec = Type.Object(
             Type.Array(Type.String({ minLength: 1, maxLength: 255 }), {
               minItems: 1,
               maxItems: 32,
+              ...LIST_SET,
               description: 'Event types, such as `dev.skiff.file.uploaded`. Default: all.',
             }),
           ),
           usernames: Type.Optional(
-            Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { minItems: 1, maxItems: 1024, description: 'Usernames. Default: all.' }),
+            Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { minItems: 1, maxItems: 1024, ...LIST_SET, description: 'Usernames. Default: all.' }),
           ),
           paths: Type.Optional(
             Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), {
               minItems: 1,
               maxItems: 64,
+              ...LIST_SET,
               description: 'Globs over the path as the user sees it, such as `/invoices/**/*.csv`. Default: all.',
             }),
           ),
@@ -88,7 +90,7 @@ export const EventRouteSpec = Type.Object(
         { additionalProperties: false, description: 'Which events the route takes: all the given conditions must hold. Default: every event.' },
       ),
     ),
-    targets: Type.Array(Target, { minItems: 1, maxItems: 16, description: 'Where matching events go: to each of them.' }),
+    targets: Type.Array(Target, { minItems: 1, maxItems: 16, ...listMapBy('name'), description: 'Where matching events go: to each of them.' }),
   },
   { additionalProperties: false },
 );

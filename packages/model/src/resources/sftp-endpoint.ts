@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import type { ResourceStatus } from './condition.ts';
 import type { Resource } from './object-meta.ts';
-import { Cidr, Port } from './schema-parts.ts';
+import { Cidr, exactlyOneOf, LIST_SET, Port } from './schema-parts.ts';
 
 const AzureBlobStorage = Type.Object(
   {
@@ -54,7 +54,7 @@ export const SftpEndpointSpec = Type.Object(
             Type.Array(Type.Enum(['PublicKey', 'Password']), {
               minItems: 1,
               maxItems: 2,
-              uniqueItems: true,
+              ...LIST_SET,
               default: ['PublicKey', 'Password'],
               description: 'Ways to log in that the endpoint offers; any one of them suffices.',
             }),
@@ -66,20 +66,20 @@ export const SftpEndpointSpec = Type.Object(
     allowedSourceRanges: Type.Optional(
       Type.Array(Cidr, {
         maxItems: 1024,
+        ...LIST_SET,
         description: 'CIDR ranges that may log in, for users without ranges of their own. Default: every address. Empty: none.',
       }),
     ),
     storage: Type.Object(
       { azureBlob: Type.Optional(AzureBlobStorage), local: Type.Optional(LocalStorage) },
-      { additionalProperties: false, minProperties: 1, maxProperties: 1, description: 'Where files live: exactly one kind.' },
+      { additionalProperties: false, ...exactlyOneOf('azureBlob', 'local'), description: 'Where files live: exactly one kind.' },
     ),
     events: Type.Optional(
       Type.Object(
         { serviceBus: Type.Optional(ServiceBusEvents) },
         {
           additionalProperties: false,
-          minProperties: 1,
-          maxProperties: 1,
+          ...exactlyOneOf('serviceBus'),
           description: 'Where events of completed files go: exactly one kind. Default: nowhere.',
         },
       ),

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { PERMISSIONS } from '../permission.ts';
 import type { ResourceStatus } from './condition.ts';
 import type { Resource } from './object-meta.ts';
-import { Cidr, ObjectName, Timestamp } from './schema-parts.ts';
+import { Cidr, immutable, LIST_SET, listMapBy, ObjectName, Timestamp } from './schema-parts.ts';
 
 /** Usernames reach blob names, logs and events: a letter, digit or underscore first, then also `.`, `@`, `+`, `-`. */
 export const USERNAME_PATTERN = '^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,62}[A-Za-z0-9_@+-]$|^[A-Za-z0-9_]$';
@@ -23,7 +23,7 @@ const AuthorizedKey = Type.Object(
 const PermissionRule = Type.Object(
   {
     path: Type.String({ pattern: '^/', maxLength: 1024, description: 'Directory, as the user sees it; the rule holds for it and everything below.' }),
-    allow: Type.Array(Type.Enum([...PERMISSIONS]), { uniqueItems: true, maxItems: PERMISSIONS.length, description: 'What is allowed there. Empty: nothing.' }),
+    allow: Type.Array(Type.Enum([...PERMISSIONS]), { ...LIST_SET, maxItems: PERMISSIONS.length, description: 'What is allowed there. Empty: nothing.' }),
   },
   { additionalProperties: false },
 );
@@ -32,12 +32,17 @@ export const SftpUserSpec = Type.Object(
   {
     endpointRef: Type.Object(
       { name: ObjectName('Name of the SftpEndpoint.'), namespace: Type.Optional(ObjectName("Namespace of the SftpEndpoint. Default: the user's own.")) },
-      { additionalProperties: false, description: 'Endpoint that the user logs in to. Immutable.' },
+      { additionalProperties: false, ...immutable('endpointRef'), description: 'Endpoint that the user logs in to. Immutable.' },
     ),
-    username: Type.String({ pattern: USERNAME_PATTERN, maxLength: 64, description: 'Login name, unique within the endpoint. Immutable.' }),
+    username: Type.String({
+      pattern: USERNAME_PATTERN,
+      maxLength: 64,
+      ...immutable('username'),
+      description: 'Login name, unique within the endpoint. Immutable.',
+    }),
     suspend: Type.Optional(Type.Boolean({ default: false, description: 'Refuses logins and ends live sessions.' })),
     expiresAt: Type.Optional(Timestamp('The user is refused from this time on; live sessions end.')),
-    authorizedKeys: Type.Optional(Type.Array(AuthorizedKey, { maxItems: 64, description: 'SSH public keys that may log in.' })),
+    authorizedKeys: Type.Optional(Type.Array(AuthorizedKey, { maxItems: 64, ...listMapBy('name'), description: 'SSH public keys that may log in.' })),
     password: Type.Optional(
       Type.Object(
         {
@@ -53,7 +58,7 @@ export const SftpUserSpec = Type.Object(
       ),
     ),
     allowedSourceRanges: Type.Optional(
-      Type.Array(Cidr, { maxItems: 256, description: "CIDR ranges the user may log in from. Default: the endpoint's. Empty: none." }),
+      Type.Array(Cidr, { maxItems: 256, ...LIST_SET, description: "CIDR ranges the user may log in from. Default: the endpoint's. Empty: none." }),
     ),
     home: Type.Optional(
       Type.String({
@@ -62,7 +67,12 @@ export const SftpUserSpec = Type.Object(
       }),
     ),
     permissions: Type.Optional(
-      Type.Array(PermissionRule, { minItems: 1, maxItems: 64, description: 'Rights per directory; the deepest matching rule holds. Default: everything.' }),
+      Type.Array(PermissionRule, {
+        minItems: 1,
+        maxItems: 64,
+        ...listMapBy('path'),
+        description: 'Rights per directory; the deepest matching rule holds. Default: everything.',
+      }),
     ),
   },
   { additionalProperties: false },

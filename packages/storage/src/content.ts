@@ -1,5 +1,5 @@
 import { StoreError } from '@skiff/model/store-error';
-import type { Content } from './file-store.ts';
+import type { Content, ReadRange } from './file-store.ts';
 
 /** @throws {StoreError} `invalid` when the parts do not add up, or are more than the store takes at once. */
 export function checkContent(content: Content, maxBytes: number): void {
@@ -16,5 +16,16 @@ export const MAX_BLOCK_ID_BYTES = 64;
 export function checkBlockId(blockId: string): void {
   if (!/^[\x21-\x7e]+$/.test(blockId) || blockId.length > MAX_BLOCK_ID_BYTES) {
     throw new StoreError({ code: 'invalid', message: `a block id is 1 to ${MAX_BLOCK_ID_BYTES} printable ASCII characters` });
+  }
+}
+
+/** Far above what a read-ahead asks for; keeps a wrong length from asking for a whole file in memory. */
+export const MAX_READ_BYTES = 64 * 1024 * 1024;
+
+/** @throws {StoreError} `invalid` for a range that is none, or too long for one answer. */
+export function checkRange(range: ReadRange): void {
+  const { offset, length } = range;
+  if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(length) || length < 0 || length > MAX_READ_BYTES) {
+    throw new StoreError({ code: 'invalid', message: `a range starts at 0 or later and has at most ${MAX_READ_BYTES} bytes` });
   }
 }

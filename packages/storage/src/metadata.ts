@@ -35,3 +35,12 @@ export function isDirectoryMarker(metadata: Metadata): boolean {
 export function lowerCaseKeys(metadata: Metadata | undefined): Metadata {
   return Object.fromEntries(Object.entries(metadata ?? {}).map(([key, value]) => [key.toLowerCase(), value]));
 }
+
+/**
+ * Copy Blob without metadata takes the source's, and so would pass the id of another operation on as if it were its own.
+ *
+ * @throws {StoreError} `invalid`
+ */
+export function checkCopyMetadata(metadata: Metadata): void {
+  if (Object.keys(metadata).length === 0) throw new StoreError({ code: 'invalid', message: 'a copy needs metadata of its own' });
+}

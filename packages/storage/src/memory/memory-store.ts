@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { StoreError } from '@skiff/model/store-error';
 import type { BlockRef } from '@skiff/model/upload-state';
 import type { BlobName } from '@skiff/model/virtual-path';
-import { checkBlockId, checkContent } from '../content.ts';
+import { checkBlockId, checkContent, checkRange } from '../content.ts';
 import { DirectoryPages, IMPLICIT_DIRECTORY } from '../directory-pages.ts';
 import type { CommittedFile, Content, DirectoryEntry, FileStore, ReadRange, StoredFile, StoreLimits, WriteCondition, WriteOptions } from '../file-store.ts';
-import { checkMetadata, DIRECTORY_METADATA_KEY, isDirectoryMarker, type Metadata } from '../metadata.ts';
+import { checkCopyMetadata, checkMetadata, DIRECTORY_METADATA_KEY, isDirectoryMarker, type Metadata } from '../metadata.ts';
 
 interface Block {
   readonly id: string;
@@ -103,6 +103,7 @@ class MemoryStore implements FileStore {
   }
 
   async read(name: BlobName, range: ReadRange, signal: AbortSignal): Promise<readonly Buffer[]> {
+    checkRange(range);
     await turn(signal);
     const blob = this.#version(name, range.etag);
     const parts: Buffer[] = [];
@@ -170,6 +171,7 @@ class MemoryStore implements FileStore {
 
   async copy(source: { readonly name: BlobName; readonly etag: string }, target: BlobName, options: WriteOptions): Promise<CommittedFile> {
     checkMetadata(options.metadata);
+    checkCopyMetadata(options.metadata);
     await turn(options.signal);
     const { blocks } = this.#version(source.name, source.etag);
     this.#check(target, options.condition);

@@ -1,39 +1,6 @@
-import type { EventRouteSpec } from '@skiff/model/event-route';
-import type { PermissionRule } from '@skiff/model/permission';
+import type { RouteRow, UserRow } from '@skiff/model/resource-rows';
 
-/** A user as the SFTP server needs it. Written by the operator, read by the servers. */
-export interface UserRow {
-  readonly username: string;
-  /** Object that the user comes from, for messages and ownership. */
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly suspended: boolean;
-  /** RFC 3339, or null. */
-  readonly expiresAt: string | null;
-  readonly authorizedKeys: readonly AuthorizedKeyRow[];
-  /** PHC string of the password's hash. */
-  readonly passwordHash: string | null;
-  /** `null`: the endpoint's ranges hold. Empty: nobody. */
-  readonly allowedSourceRanges: readonly string[] | null;
-  readonly home: string;
-  readonly permissions: readonly PermissionRule[] | null;
-}
-
-export interface AuthorizedKeyRow {
-  readonly name: string;
-  /** SSH wire form of the key, base64. */
-  readonly blob: string;
-  readonly expiresAt: string | null;
-}
-
-export interface RouteRow {
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly match: EventRouteSpec['match'] | null;
-  readonly targets: EventRouteSpec['targets'];
-}
+export type { AuthorizedKeyRow, RouteRow, UserRow } from '@skiff/model/resource-rows';
 
 /** One change of an endpoint's rows; `deleted` rows stay as tombstones so that readers see them go. */
 export type RowStep<Row, Key> = { readonly kind: 'put'; readonly row: Row } | { readonly kind: 'delete'; readonly key: Key };

@@ -1,0 +1,104 @@
+import type { Secret } from '@skiff/runtime/secret';
+import type { SslOptions } from 'mysql2';
+import { type Connection, createConnection } from 'mysql2';
+import { toDatabaseError } from './database-error.ts';
+import type { DatabaseAddress } from './parse-database-url.ts';
+
+export interface SqlResult {
+  readonly rows: readonly unknown[];
+  readonly affectedRows: bigint;
+  readonly insertId: bigint;
+}
+
+export interface SqlConnectionProps {
+  readonly address: DatabaseAddress;
+  readonly password: Secret<string>;
+  readonly ssl: SslOptions | undefined;
+  readonly connectTimeoutMs: number;
+  readonly queryTimeoutMs: number;
+  /** The password is a token, which the server asks for in clear text; only ever sent over TLS. */
+  readonly clearText: boolean;
+}
+
+/**
+ * One session with the server: READ COMMITTED, UTC, strict mode, utf8mb4 with binary comparison. BIGINTs arrive as strings,
+ * so that none is rounded; DATETIMEs as Dates in UTC.
+ */
+export class SqlConnection {
+  readonly #connection: Connection;
+  readonly #queryTimeoutMs: number;
+  #broken = false;
+
+  private constructor(connection: Connection, queryTimeoutMs: number) {
+    this.#connection = connection;
+    this.#queryTimeoutMs = queryTimeoutMs;
+  }
+
+  /** @throws {StoreError} */
+  static async open(props: SqlConnectionProps): Promise<SqlConnection> {
+    const { address, ssl } = props;
+    const raw = createConnection({
+      ...(address.socketPath === undefined ? { host: address.host, port: address.port } : { socketPath: address.socketPath }),
+      user: address.user,
+      password: props.password.reveal(),
+      database: address.schema,
+      charset: 'utf8mb4_bin',
+      timezone: 'Z',
+      supportBigNumbers: true,
+      bigNumberStrings: true,
+      stringifyObjects: true,
+      connectTimeout: props.connectTimeoutMs,
+      enableKeepAlive: true,
+      enableCleartextPlugin: props.clearText && ssl !== undefined,
+      // An UPDATE reports the rows it changed, not the rows it found: `INSERT … ON DUPLICATE KEY` tells new rows apart by it.
+      flags: ['-FOUND_ROWS', '-LOCAL_FILES'],
+      ...(ssl === undefined ? {} : { ssl }),
+    });
+    const connection = new SqlConnection(raw, props.queryTimeoutMs);
+    raw.on('error', () => {
+      // The failing call has the error already; without a call under way the pool finds the connection broken.
+      connection.#broken = true;
+    });
+    try {
+      await new Promise<void>((resolve, reject) => raw.connect((error) => (error === null ? resolve() : reject(error))));
+      await connection.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED', []);
+      await connection.query("SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE', innodb_lock_wait_timeout = 5", []);
+      return connection;
+    } catch (error) {
+      connection.destroy();
+      throw toDatabaseError(error);
+    }
+  }
+
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  /** @throws {StoreError} A call that times out, or that the server cannot serve now, breaks the connection: its state is unknown. */
+  query(sql: string, parameters: readonly unknown[], timeoutMs = this.#queryTimeoutMs): Promise<SqlResult> {
+    return new Promise((resolve, reject) => {
+      this.#connection.query({ sql, values: [...parameters], timeout: timeoutMs }, (error, result: unknown) => {
+        if (error === null) return resolve(toResult(result));
+        const mapped = toDatabaseError(error);
+        if (mapped.code === 'unavailable') this.destroy();
+        return reject(mapped);
+      });
+    });
+  }
+
+  destroy(): void {
+    this.#broken = true;
+    this.#connection.destroy();
+  }
+}
+
+function toResult(result: unknown): SqlResult {
+  if (Array.isArray(result)) return { rows: result, affectedRows: 0n, insertId: 0n };
+  return { rows: [], affectedRows: numberIn(result, 'affectedRows'), insertId: numberIn(result, 'insertId') };
+}
+
+function numberIn(result: unknown, key: string): bigint {
+  if (typeof result !== 'object' || result === null) return 0n;
+  const value: unknown = Reflect.get(result, key);
+  return typeof value === 'number' || typeof value === 'string' ? BigInt(value) : 0n;
+}

@@ -1,0 +1,119 @@
+import type { Generated } from 'kysely';
+
+/** BIGINTs are read as decimal strings, so that none is rounded; they may be written as either. */
+type BigIntColumn = string;
+
+export interface EndpointsTable {
+  id: Generated<number>;
+  namespace: string;
+  name: string;
+  /** Of the last change to a user or route. */
+  revision: Generated<BigIntColumn>;
+}
+
+export interface UsersTable {
+  endpoint_id: number;
+  username: string;
+  revision: BigIntColumn;
+  namespace: string;
+  name: string;
+  uid: string;
+  /** The row as JSON (`UserRow`). */
+  spec: string;
+  deleted_at: Date | null;
+}
+
+export interface RoutesTable {
+  endpoint_id: number;
+  namespace: string;
+  name: string;
+  revision: BigIntColumn;
+  /** The row as JSON (`RouteRow`). */
+  spec: string;
+  deleted_at: Date | null;
+}
+
+export interface OperationsTable {
+  id: Buffer;
+  kind: string;
+  state: string;
+  epoch: number;
+  owner: string | null;
+  endpoint_id: number;
+  username: string;
+  storage: string;
+  blob_name: string;
+  target_blob_name: string | null;
+  prior_etag: string | null;
+  /** What the effect needs (`plan-codec`); the event is apart, so that a relay never reads block lists. */
+  plan: Buffer | null;
+  event: Buffer | null;
+  sequence: BigIntColumn | null;
+  result_etag: string | null;
+  unconfirmed: number | null;
+  reason: string | null;
+  claim_owner: string | null;
+  claim_until: Date | null;
+  /** Tells an adoption whose outcome was unknown from somebody else's. */
+  adoption: Buffer | null;
+  created_at: Date;
+  updated_at: Date;
+  finished_at: Date | null;
+}
+
+export interface OperationLocksTable {
+  lock_key: Buffer;
+  operation_id: Buffer;
+}
+
+export interface EventSequenceTable {
+  id: Generated<BigIntColumn>;
+}
+
+export interface InstancesTable {
+  id: string;
+  mode: string;
+  renewals: BigIntColumn;
+  registered_at: Date;
+  renewed_at: Date;
+}
+
+export interface DeliveriesTable {
+  endpoint_id: number;
+  /** SHA-256 of the event's id: other systems' ids have any length and any characters. */
+  event_key: Buffer;
+  route: string;
+  target: string;
+  event_id: string;
+  state: string;
+  attempt: number;
+  due_at: Date | null;
+  claim_owner: string | null;
+  claim_until: Date | null;
+  /** Why it waits or is dead, or what the target answered. */
+  detail: string;
+  body: Buffer | null;
+  content_type: string | null;
+  created_at: Date;
+  updated_at: Date;
+}
+
+export interface SchemaMigrationsTable {
+  version: number;
+  name: string;
+  /** The oldest program version's schema that still works with this one: what a running process compares itself with. */
+  compatible_from: number;
+  applied_at: Date;
+}
+
+export interface Tables {
+  endpoints: EndpointsTable;
+  users: UsersTable;
+  routes: RoutesTable;
+  operations: OperationsTable;
+  operation_locks: OperationLocksTable;
+  event_sequence: EventSequenceTable;
+  instances: InstancesTable;
+  deliveries: DeliveriesTable;
+  schema_migrations: SchemaMigrationsTable;
+}

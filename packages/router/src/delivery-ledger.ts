@@ -1,0 +1,59 @@
+import type { DeliveryKey } from '@skiff/database/delivery-log';
+import type { DeliveryOutcome } from '@skiff/messaging/delivery-target';
+import { decide } from './delivery-policy.ts';
+import type { OutcomeRecorder } from './outcome-recorder.ts';
+import type { RecentSuccesses } from './recent-successes.ts';
+import type { TargetLane } from './target-lane.ts';
+import { placeOf } from './target-lanes.ts';
+
+export interface DeliveryLedgerProps {
+  readonly endpointId: number;
+  readonly recorder: OutcomeRecorder;
+  readonly recent: RecentSuccesses;
+  readonly random: () => number;
+}
+
+/** Writes down what became of attempts. */
+export class DeliveryLedger {
+  readonly #props: DeliveryLedgerProps;
+
+  constructor(props: DeliveryLedgerProps) {
+    this.#props = props;
+  }
+
+  keyOf(eventId: string, lane: TargetLane): DeliveryKey {
+    return { endpointId: this.#props.endpointId, eventId, route: lane.route, target: lane.targetName };
+  }
+
+  succeededHere(eventId: string, lane: TargetLane): boolean {
+    return this.#props.recent.has(eventId, placeOf(lane.route, lane.targetName));
+  }
+
+  /** A success at the first attempt: no row waits for it. */
+  succeededAtOnce(eventId: string, lane: TargetLane, detail: string): void {
+    this.#props.recent.add(eventId, placeOf(lane.route, lane.targetName));
+    this.#props.recorder.add({ ...this.keyOf(eventId, lane), state: 'succeeded', attempt: 1, detail }, true);
+  }
+
+  /** The end of attempt number `attempt` of a delivery that has its row. An attempt that was cut off by our own stop does not count. */
+  ended(eventId: string, lane: TargetLane, attempt: number, outcome: DeliveryOutcome): void {
+    const key = this.keyOf(eventId, lane);
+    if (outcome.kind === 'delivered') this.#props.recent.add(eventId, placeOf(lane.route, lane.targetName));
+    if (lane.aborted && outcome.kind === 'retry') {
+      this.#props.recorder.add({ ...key, state: 'waiting', attempt: attempt - 1, dueInMs: 0, reason: 'the router stopped' });
+      return;
+    }
+    this.#props.recorder.add({ ...key, attempt, ...decide(outcome, attempt, lane.policy, this.#props.random) });
+  }
+
+  /** The delivery comes again without having been tried. */
+  standsBack(key: DeliveryKey, attempt: number, dueInMs: number, reason: string): void {
+    const { endpointId, eventId, route, target } = key;
+    this.#props.recorder.add({ endpointId, eventId, route, target, attempt, state: 'waiting', dueInMs, reason });
+  }
+
+  dead(key: DeliveryKey, attempt: number, reason: string): void {
+    const { endpointId, eventId, route, target } = key;
+    this.#props.recorder.add({ endpointId, eventId, route, target, attempt, state: 'dead', reason });
+  }
+}

@@ -1,0 +1,127 @@
+import type { ClaimedDelivery, DeliveryLog } from '@skiff/database/delivery-log';
+import type { InstanceId } from '@skiff/model/upload-state';
+import type { Logger } from '@skiff/runtime/logger';
+import type { DeliveryLedger } from './delivery-ledger.ts';
+import { parseMessage } from './message-parser.ts';
+import { pause } from './pause.ts';
+import type { TargetLanes } from './target-lanes.ts';
+
+export interface RetryWorkerProps {
+  readonly endpointId: number;
+  readonly instance: InstanceId;
+  readonly deliveries: Pick<DeliveryLog, 'claimDue' | 'prune'>;
+  readonly lanes: TargetLanes;
+  readonly ledger: DeliveryLedger;
+  /** Reads the routes again, to tell a target that is gone from one that is not known yet. */
+  readonly refreshRoutes: () => Promise<void>;
+  readonly random: () => number;
+  readonly monotonicMs: () => number;
+  readonly logger: Logger;
+  /** How often to look for due deliveries. */
+  readonly pollMs: number;
+  /** Repeated attempts at a time, over all targets. */
+  readonly concurrency: number;
+  /** How long outcomes are kept. */
+  readonly retentionMs: number;
+}
+
+/** A claim ends this long after the longest attempt could have: time for its outcome to be written. */
+const LEASE_SLACK_MS = 15_000;
+const MAX_CLAIM = 64;
+const MAX_PAUSE_MS = 10_000;
+const UNKNOWN_TARGET_PAUSE_MS = 5000;
+const PRUNE_EVERY_MS = 60_000;
+const PRUNE_LIMIT = 1000;
+
+/** Tries deliveries again when they are due, whichever router put them aside; and forgets old outcomes. */
+export class RetryWorker {
+  readonly #props: RetryWorkerProps;
+  readonly #stop = new AbortController();
+  readonly #running = new Set<Promise<void>>();
+  #loop: Promise<void> | undefined;
+  #pruneAt = 0;
+
+  constructor(props: RetryWorkerProps) {
+    this.#props = props;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Claims nothing more, and waits for the attempts under way. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#loop;
+    await Promise.all(this.#running);
+  }
+
+  async #run(): Promise<void> {
+    const { pollMs, random, logger } = this.#props;
+    let failures = 0;
+    while (!this.#stop.signal.aborted) {
+      let more = false;
+      try {
+        more = await this.#round();
+        failures = 0;
+      } catch (error) {
+        if (failures++ === 0) logger.warn({ err: error }, 'due deliveries cannot be read');
+      }
+      if (!more) await pause(Math.min(pollMs * 2 ** Math.min(failures, 6), MAX_PAUSE_MS) * (0.75 + 0.5 * random()), this.#stop.signal);
+    }
+  }
+
+  /** True when there may be more to claim at once. */
+  async #round(): Promise<boolean> {
+    const { deliveries, endpointId, instance, lanes, concurrency, monotonicMs, retentionMs } = this.#props;
+    if (monotonicMs() >= this.#pruneAt) {
+      this.#pruneAt = monotonicMs() + PRUNE_EVERY_MS;
+      await deliveries.prune(retentionMs, PRUNE_LIMIT);
+    }
+    const limit = Math.min(concurrency - this.#running.size, MAX_CLAIM);
+    if (limit <= 0) return false;
+    const claimed = await deliveries.claimDue(endpointId, instance, limit, lanes.maxTimeoutMs() + LEASE_SLACK_MS);
+    const unknown = claimed.filter((delivery) => !this.#begin(delivery));
+    if (unknown.length > 0) await this.#settleUnknown(unknown);
+    return claimed.length === limit;
+  }
+
+  /** False when there is no such target. */
+  #begin(delivery: ClaimedDelivery): boolean {
+    const { lanes, ledger } = this.#props;
+    const lane = lanes.get(delivery.route, delivery.target);
+    if (lane === undefined) return false;
+    const parsed = parseMessage({ body: delivery.body, contentType: delivery.contentType, messageId: delivery.eventId });
+    if (parsed.kind === 'notAnEvent') {
+      ledger.dead(delivery, delivery.attempt, `the stored message is unreadable: ${parsed.description}`);
+      return true;
+    }
+    const number = delivery.attempt + 1;
+    const { event, contentType } = parsed;
+    const attempt = lane.retry({ eventId: delivery.eventId, event, body: delivery.body, contentType, attempt: number });
+    if (attempt === undefined) {
+      ledger.standsBack(delivery, delivery.attempt, lane.standBackMs(), 'the target is busy or keeps failing');
+      return true;
+    }
+    const work = attempt.outcome.then((outcome) => ledger.ended(delivery.eventId, lane, number, outcome)).finally(() => this.#running.delete(work));
+    this.#running.add(work);
+    return true;
+  }
+
+  /** Another router may know a newer route than this one: only when the routes were read again is a missing target really gone. */
+  async #settleUnknown(deliveries: readonly ClaimedDelivery[]): Promise<void> {
+    const { ledger, refreshRoutes, logger } = this.#props;
+    let fresh = true;
+    try {
+      await refreshRoutes();
+    } catch (error) {
+      logger.debug({ err: error }, 'routes cannot be read to look for a target');
+      fresh = false;
+    }
+    for (const delivery of deliveries) {
+      if (this.#begin(delivery)) continue;
+      if (fresh) ledger.dead(delivery, delivery.attempt, 'the route or target was removed');
+      else ledger.standsBack(delivery, delivery.attempt, UNKNOWN_TARGET_PAUSE_MS, 'the target is not known here yet');
+    }
+  }
+}

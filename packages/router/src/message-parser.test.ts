@@ -34,6 +34,13 @@ describe('message parser', () => {
     );
   });
 
+  it('keeps no content type that is not one', () => {
+    for (const contentType of [undefined, '', 'x'.repeat(256), 'a\r\nb']) {
+      const parsed = parseMessage({ body: Buffer.from('{}'), contentType, messageId: 'm' });
+      assert.ok(parsed.kind === 'routable' && parsed.contentType === 'application/json');
+    }
+  });
+
   it('refuses what is not UTF-8 JSON, or too large, and never throws', () => {
     for (const body of ['', 'x', '{', Buffer.from([0x22, 0xff, 0x22]), Buffer.alloc(MAX_MESSAGE_BYTES + 1, 0x31)]) assert.equal(parse(body).kind, 'notAnEvent');
     fc.assert(fc.property(fc.uint8Array(), (bytes) => void parse(Buffer.from(bytes))));

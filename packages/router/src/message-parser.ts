@@ -26,7 +26,7 @@ export function parseMessage(message: Pick<IncomingMessage, 'body' | 'contentTyp
   const event = parseFileEvent(json.value);
   if (event !== undefined) return { kind: 'routable', eventId: boundedId(event.id), event, body, contentType: CLOUD_EVENTS_JSON };
   const eventId = messageId === undefined || messageId === '' ? `body-${sha256(body)}` : boundedId(messageId);
-  return { kind: 'routable', eventId, event: undefined, body, contentType: message.contentType ?? 'application/json' };
+  return { kind: 'routable', eventId, event: undefined, body, contentType: boundedType(message.contentType) };
 }
 
 function parseJson(body: Buffer): { readonly value: unknown } | undefined {
@@ -41,6 +41,11 @@ function parseJson(body: Buffer): { readonly value: unknown } | undefined {
 /** Ids are keys of rows; a foreign one that is too long, or that a collation could fold, is replaced by its hash. */
 function boundedId(id: string): string {
   return id.length <= MAX_EVENT_ID_LENGTH && /^[\x21-\x7e]+$/.test(id) ? id : `id-${sha256(Buffer.from(id))}`;
+}
+
+/** Longer than any media type, and what a row holds. */
+function boundedType(contentType: string | undefined): string {
+  return contentType !== undefined && /^[\x20-\x7e]{1,255}$/.test(contentType) ? contentType : 'application/json';
 }
 
 function sha256(bytes: Buffer): string {

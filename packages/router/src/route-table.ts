@@ -72,56 +72,6 @@ class PollingRouteTable implements RouteTable {
     return reading;
   }
 
-  onChange(listener: (routes: readonly RouteRow[]) => void): void;
-}
-
-const MAX_PAUSE_MS = 5000;
-
-/** Polls the database for what is newer than what it has. While the database is away, the last known routes stay in force. */
-export function createRouteTable(props: RouteTableProps): RouteTable {
-  return new PollingRouteTable(props);
-}
-
-class PollingRouteTable implements RouteTable {
-  readonly #props: RouteTableProps;
-  readonly #routes = new Map<string, RouteRow>();
-  readonly #listeners: ((routes: readonly RouteRow[]) => void)[] = [];
-  readonly #stop = new AbortController();
-  readonly #first = Promise.withResolvers<void>();
-  #snapshot: readonly RouteRow[] = [];
-  #revision = 0n;
-  #loaded = false;
-  #reading: Promise<void> = Promise.resolve();
-  #polling: Promise<void> | undefined;
-
-  constructor(props: RouteTableProps) {
-    this.#props = props;
-    // Nobody need have called start() when the table is stopped.
-    this.#first.promise.catch(() => {});
-  }
-
-  start(): Promise<void> {
-    this.#polling ??= this.#poll();
-    return this.#first.promise;
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    this.#first.reject(new Error('the route table was stopped'));
-    await this.#polling;
-  }
-
-  current(): readonly RouteRow[] {
-    return this.#snapshot;
-  }
-
-  refresh(): Promise<void> {
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
-    });
-    return this.#reading;
-  }
-
   onChange(listener: (routes: readonly RouteRow[]) => void): void {
     this.#listeners.push(listener);
   }

@@ -59,7 +59,12 @@ function build(): void {
   const bin = mkdtempSync(join(tmpdir(), 'skiff-node-gyp-'));
   try {
     writeFileSync(join(bin, 'node-gyp'), `#!/bin/sh\nexec "${process.execPath}" "${nodeGypScript()}" "$@"\n`, { mode: 0o755 });
-    const env = { ...process.env, PATH: [bin, dirname(process.execPath), process.env.PATH].join(delimiter), npm_config_nodedir: nodedir, CI_CHECK_FAIL: 'ssh2' };
+    const env = {
+      ...process.env,
+      PATH: [bin, dirname(process.execPath), process.env.PATH].join(delimiter),
+      npm_config_nodedir: nodedir,
+      CI_CHECK_FAIL: 'ssh2',
+    };
     const run = spawnSync(process.execPath, ['install.js'], { cwd: ssh2, env, encoding: 'utf8', timeout: 300_000, maxBuffer: 64 << 20 });
     if (run.status !== 0) fail(`the build failed:\n${run.stdout}\n${run.stderr}`);
   } finally {

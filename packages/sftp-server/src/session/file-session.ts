@@ -210,7 +210,7 @@ export class FileSession implements SftpBackend {
   }
 
   #demand(permission: 'Overwrite', path: VirtualPath): void {
-    if (isPermitted(this.#files.props.user.permissions, permission, path)) return;
+    if (isPermitted(this.#files.props.user.permissions(), permission, path)) return;
     throw new SftpError(SftpStatus.permissionDenied, `${path}: exists, and replacing files is not permitted here`);
   }
 

@@ -14,7 +14,8 @@ import { finishOrphan } from '../recovery/finish-orphan.ts';
 export interface SessionUser {
   readonly username: string;
   readonly jail: Jail;
-  readonly permissions: readonly PermissionRule[] | undefined;
+  /** As they are now; they may change while the session lives. */
+  readonly permissions: () => readonly PermissionRule[] | undefined;
 }
 
 export interface SessionFilesProps {

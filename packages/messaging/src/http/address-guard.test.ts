@@ -117,4 +117,18 @@ describe('address guard', () => {
     assert.ok((await resolve(guard.lookup)) instanceof AddressRefusedError);
     assert.ok(Array.isArray(await resolve(createAddressGuard({ allow: ['127.0.0.0/8', '::1'] }).lookup)));
   });
+
+  it('checks the very answer that is connected to, so that a name which changes its address meanwhile gains nothing', async () => {
+    const answers = [['203.0.113.5', '93.184.216.34', '169.254.169.254'], ['127.0.0.1'], ['::ffff:10.0.0.1'], []];
+    let asked = 0;
+    const rebinding = createAddressGuard({ allow: [] }, (_hostname, _options, callback) => {
+      const addresses = (answers[asked++] ?? []).map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+      callback(null, addresses);
+    });
+    const resolve = (all: boolean) =>
+      new Promise<unknown>((settle) => rebinding.lookup('evil.example', { all }, (error, addresses) => settle(error ?? addresses)));
+    assert.deepEqual(await resolve(true), [{ address: '93.184.216.34', family: 4 }]);
+    for (let turn = 0; turn < 3; turn++) assert.ok((await resolve(turn === 0)) instanceof AddressRefusedError);
+    assert.equal(asked, 4);
+  });
 });

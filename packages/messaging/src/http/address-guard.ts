@@ -1,4 +1,4 @@
-import { lookup } from 'node:dns';
+import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import { BlockList, isIP, type LookupFunction, SocketAddress } from 'node:net';
 
 /** Why an address is refused. `loopback`, `private` and `special` may be opened by policy, the others never. */
@@ -55,8 +55,15 @@ export function classifyAddress(address: string): AddressClass {
   return 'public';
 }
 
+/** All addresses of a name: `dns.lookup`, or another in tests. */
+export type ResolveAll = (
+  hostname: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
 /** @throws {RangeError} when `allow` holds something that is no address or range. */
-export function createAddressGuard(policy: AddressPolicy): AddressGuard {
+export function createAddressGuard(policy: AddressPolicy, resolve: ResolveAll = dnsLookup): AddressGuard {
   const allow = rangesOf(policy.allow);
   const denyPrivate = policy.denyPrivate ?? true;
   const refusal = (address: string): AddressRefusedError | undefined => {
@@ -66,12 +73,12 @@ export function createAddressGuard(policy: AddressPolicy): AddressGuard {
     if (OPENABLE.has(found) && formsOf(address).some((form) => contains(allow, form))) return undefined;
     return new AddressRefusedError(address, found);
   };
-  return { refusal, lookup: guardedLookup(refusal) };
+  return { refusal, lookup: guardedLookup(refusal, resolve) };
 }
 
-function guardedLookup(refusal: AddressGuard['refusal']): LookupFunction {
+function guardedLookup(refusal: AddressGuard['refusal'], resolve: ResolveAll): LookupFunction {
   return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error !== null) return callback(error, [], 0);
       const allowed = addresses.filter(({ address }) => refusal(address) === undefined);
       const [first] = allowed;

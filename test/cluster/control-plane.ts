@@ -29,7 +29,7 @@ const STOP_TIMEOUT_MS = 30_000;
  * @throws {Error} when a process does not become ready; the log's end is on standard error.
  */
 export async function startControlPlane(): Promise<ControlPlane> {
-  const given = process.env['SKIFF_TEST_KUBECONFIG'];
+  const given = process.env.SKIFF_TEST_KUBECONFIG;
   if (given !== undefined && given !== '') {
     const kubeconfig = await readFile(given, 'utf8');
     return { kubeconfigPath: given, kubeconfig, startMs: 0, processIds: async () => undefined, stop: async () => {} };

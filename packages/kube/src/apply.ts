@@ -80,7 +80,7 @@ type Part = 'object' | 'status';
 
 /** Adds the digest of the whole configuration to its annotations. Pure. */
 export function withDigest(desired: Manifest): Manifest {
-  const annotations = desired.metadata['annotations'];
+  const annotations = desired.metadata.annotations;
   const others = typeof annotations === 'object' && annotations !== null ? annotations : {};
   return { ...desired, metadata: { ...desired.metadata, annotations: { ...others, [APPLIED_ANNOTATION]: digest(desired) } } };
 }

@@ -15,13 +15,13 @@ export interface LeaseRecord {
 }
 
 export function parseLease(object: KubeObject): LeaseRecord {
-  const spec = isRecord(object['spec']) ? object['spec'] : {};
+  const spec = isRecord(object.spec) ? object.spec : {};
   return {
-    holder: typeof spec['holderIdentity'] === 'string' ? spec['holderIdentity'] : '',
-    durationMs: typeof spec['leaseDurationSeconds'] === 'number' ? spec['leaseDurationSeconds'] * 1000 : 0,
-    transitions: typeof spec['leaseTransitions'] === 'number' ? spec['leaseTransitions'] : 0,
-    acquireTime: typeof spec['acquireTime'] === 'string' ? spec['acquireTime'] : undefined,
-    renewTime: typeof spec['renewTime'] === 'string' ? spec['renewTime'] : undefined,
+    holder: typeof spec.holderIdentity === 'string' ? spec.holderIdentity : '',
+    durationMs: typeof spec.leaseDurationSeconds === 'number' ? spec.leaseDurationSeconds * 1000 : 0,
+    transitions: typeof spec.leaseTransitions === 'number' ? spec.leaseTransitions : 0,
+    acquireTime: typeof spec.acquireTime === 'string' ? spec.acquireTime : undefined,
+    renewTime: typeof spec.renewTime === 'string' ? spec.renewTime : undefined,
     resourceVersion: object.metadata.resourceVersion,
   };
 }

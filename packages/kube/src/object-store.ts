@@ -53,7 +53,8 @@ export class ObjectStore {
     const key = keyOf(object.metadata);
     const before = this.#objects.get(key);
     const { uid, resourceVersion } = object.metadata;
-    if (before !== undefined && resourceVersion !== undefined && before.metadata.resourceVersion === resourceVersion && before.metadata.uid === uid) return false;
+    if (before !== undefined && resourceVersion !== undefined && before.metadata.resourceVersion === resourceVersion && before.metadata.uid === uid)
+      return false;
     if (before !== undefined) this.#unindex(key, before);
     this.#objects.set(key, object);
     for (const { valuesOf, keys } of this.#indices.values()) {

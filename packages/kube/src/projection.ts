@@ -15,7 +15,13 @@ export function project(desired: unknown, actual: unknown): unknown {
 
 function projectList(desired: readonly unknown[], actual: readonly unknown[]): unknown {
   const key = MERGE_KEYS.find((name) => isUniqueKey(desired, name) && isUniqueKey(actual, name));
-  if (key !== undefined) return desired.map((item) => project(item, actual.find((other) => member(other, key) === member(item, key))));
+  if (key !== undefined)
+    return desired.map((item) =>
+      project(
+        item,
+        actual.find((other) => member(other, key) === member(item, key)),
+      ),
+    );
   if (desired.length !== actual.length || !desired.every(isRecord)) return actual;
   return desired.map((item, index) => project(item, actual[index]));
 }

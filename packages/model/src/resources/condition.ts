@@ -8,6 +8,9 @@ export interface Condition {
   readonly lastTransitionTime: string;
 }
 
+/** A condition before it is known since when it holds. */
+export type ConditionDraft = Omit<Condition, 'lastTransitionTime'>;
+
 /** `Accepted`: the spec makes sense. `ResolvedRefs`: what it names exists. `Programmed`: it is in force. `Ready`: the sum. */
 export type ConditionType = 'Accepted' | 'ResolvedRefs' | 'Programmed' | 'Ready';
 

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+import { isTransient } from '@skiff/model/store-error';
+import { type Clock, systemClock } from '@skiff/runtime/clock';
+import type { Database } from './connect.ts';
+import type { OperationLog, OperationRef } from './operation-log.ts';
+import { type BeginCall, beginAll, FIRST_EPOCH, readHolders } from './operations/begin.ts';
+import { GroupCommit } from './operations/group-commit.ts';
+import { claimPublishable, outboxStatus, releasePublishable } from './operations/outbox.ts';
+import { encodePlan } from './operations/plan-codec.ts';
+import { findExpiredOpen, findOperation, findOrphans, prune } from './operations/recovery-queries.ts';
+import {
+  abortAll,
+  adopt,
+  type CommittingCall,
+  committedAll,
+  committingAll,
+  parkAll,
+  parkUncertain,
+  publishedAll,
+  setPriorEtag,
+} from './operations/transitions.ts';
+import { UncertainRows } from './operations/uncertain-rows.ts';
+
+export interface OperationLogOptions {
+  /** For tests. */
+  readonly clock?: Clock;
+}
+
+/** The write-ahead rows in MySQL. One object per process: calls share transactions only within it. */
+export function createOperationLog(database: Database, options: OperationLogOptions = {}): OperationLog {
+  const idOf = (call: { readonly ref: OperationRef }) => call.ref.id;
+  const begins = new GroupCommit({ run: (calls: readonly BeginCall[]) => beginAll(database, calls), keyOf: (call) => call.intent.id, sizeOf: planBytes });
+  const committings = new GroupCommit({ run: (calls: readonly CommittingCall[]) => committingAll(database, calls), keyOf: idOf, sizeOf: planBytes });
+  const committeds = new GroupCommit({ run: (calls: Parameters<typeof committedAll>[1]) => committedAll(database, calls), keyOf: idOf });
+  const aborts = new GroupCommit({ run: (calls: Parameters<typeof abortAll>[1]) => abortAll(database, calls), keyOf: idOf });
+  const parks = new GroupCommit({ run: (calls: Parameters<typeof parkAll>[1]) => parkAll(database, calls), keyOf: idOf });
+  const publisheds = new GroupCommit({
+    run: async (calls: readonly Parameters<OperationLog['published']>[0][]) => {
+      await publishedAll(database, calls.flat());
+      return calls.map(() => undefined);
+    },
+    keyOf: (ids) => ids.join(),
+    sizeOf: (ids) => ids.length * 40,
+  });
+  const uncertain = new UncertainRows(options.clock ?? systemClock);
+
+  return {
+    async begin(intent) {
+      const keys = [...new Set(intent.lockKeys.map((key) => key.toString('hex')))].sort();
+      const plan = intent.plan === undefined ? undefined : await encodePlan(intent.plan);
+      try {
+        const result = await begins.submit({ intent, plan, keys });
+        uncertain.delete(intent.id);
+        return result;
+      } catch (error) {
+        if (isTransient(error)) uncertain.add({ ref: { id: intent.id, epoch: FIRST_EPOCH }, adoption: null });
+        throw error;
+      }
+    },
+    async committing(ref, plan) {
+      return committings.submit({ ref, plan: await encodePlan(plan) });
+    },
+    committed: (ref, result) => committeds.submit({ ref, etag: result.etag, unconfirmed: result.unconfirmed === true }),
+    published: (ids) => publisheds.submit(ids),
+    abort: (ref, reason) => aborts.submit({ ref, reason }),
+    park: (ref) => parks.submit({ ref }),
+    async adopt(ref, owner) {
+      const token = randomBytes(16);
+      try {
+        return await adopt(database, { ref, owner, token });
+      } catch (error) {
+        if (isTransient(error)) uncertain.add({ ref: { id: ref.id, epoch: ref.epoch + 1 }, adoption: token });
+        throw error;
+      }
+    },
+    setPriorEtag: (ref, etag) => setPriorEtag(database, ref, etag),
+    find: (id) => findOperation(database, id),
+    async findByLock(lockKey) {
+      return [...(await readHolders(database, [lockKey.toString('hex')])).values()][0];
+    },
+    async findOrphans(endpointId, live, limit) {
+      await uncertain.settle((row) => parkUncertain(database, row));
+      return findOrphans(database, endpointId, live, limit);
+    },
+    findExpiredOpen: (endpointId, olderThanMs, limit) => findExpiredOpen(database, endpointId, olderThanMs, limit),
+    claimPublishable: (endpointId, owner, limit) => claimPublishable(database, endpointId, owner, limit),
+    releasePublishable: (ids) => releasePublishable(database, ids),
+    outboxStatus: (endpointId) => outboxStatus(database, endpointId),
+    prune: (finishedBeforeMs, limit) => prune(database, finishedBeforeMs, limit),
+  };
+}
+
+function planBytes(call: { readonly plan: { readonly plan: Buffer; readonly event: Buffer } | undefined }): number {
+  return call.plan === undefined ? 0 : call.plan.plan.length + call.plan.event.length;
+}

@@ -1,0 +1,66 @@
+import { join } from 'node:path';
+import { CONDITION_REASONS, type Condition } from '@skiff/model/condition';
+import { readJsonFile } from '../durable-file.ts';
+import { isRecord } from './secret-manifest.ts';
+
+/** What `status.json` says: the status of each object and what is wrong in the folder. For `skiff status` and for people. */
+export interface StatusReport {
+  /** RFC 3339. */
+  readonly writtenAt: string;
+  readonly resources: readonly ReportedStatus[];
+  readonly problems: readonly ReportedProblem[];
+}
+
+export interface ReportedStatus {
+  /** `Kind/namespace/name`. */
+  readonly ref: string;
+  readonly conditions: readonly Condition[];
+}
+
+export interface ReportedProblem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+}
+
+export function statusFilePath(stateDirectory: string): string {
+  return join(stateDirectory, 'status.json');
+}
+
+/** Undefined where nothing has been written yet. @throws {SyntaxError} when the file is not a status report. */
+export async function readStatusFile(stateDirectory: string, signal: AbortSignal): Promise<StatusReport | undefined> {
+  const value = await readJsonFile(statusFilePath(stateDirectory), signal);
+  if (value === undefined) return undefined;
+  if (!isStatusReport(value)) throw new SyntaxError(`${statusFilePath(stateDirectory)} is not a status report`);
+  return value;
+}
+
+function isStatusReport(value: unknown): value is StatusReport {
+  if (!isRecord(value) || typeof value.writtenAt !== 'string') return false;
+  const { resources, problems } = value;
+  return Array.isArray(resources) && resources.every(isReportedStatus) && Array.isArray(problems) && problems.every(isReportedProblem);
+}
+
+function isReportedStatus(value: unknown): boolean {
+  return isRecord(value) && typeof value.ref === 'string' && Array.isArray(value.conditions) && value.conditions.every(isCondition);
+}
+
+function isReportedProblem(value: unknown): boolean {
+  return (
+    isRecord(value) && typeof value.file === 'string' && typeof value.line === 'number' && typeof value.column === 'number' && typeof value.message === 'string'
+  );
+}
+
+function isCondition(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const reasons: readonly unknown[] = CONDITION_REASONS;
+  return (
+    ['Accepted', 'ResolvedRefs', 'Programmed', 'Ready'].some((type) => type === value.type) &&
+    ['True', 'False', 'Unknown'].some((status) => status === value.status) &&
+    reasons.includes(value.reason) &&
+    typeof value.message === 'string' &&
+    typeof value.observedGeneration === 'number' &&
+    typeof value.lastTransitionTime === 'string'
+  );
+}

@@ -1,0 +1,94 @@
+import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import { objectKey } from '@skiff/model/object-meta';
+import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
+import { StoreError } from '@skiff/model/store-error';
+import { completeConditions, type ProgrammedState } from '@skiff/policy/complete-conditions';
+import { translateEndpoint } from '@skiff/policy/translate-endpoint';
+import type { EndpointReadiness } from '../endpoint-sink.ts';
+import { HostKeyError, type HostKeys } from '../host-keys/host-key-store.ts';
+import { publishStatus } from '../publish-status.ts';
+import { refOf } from '../resource-source.ts';
+import { type ReconcileContext, refFromKey } from './reconcile-context.ts';
+
+export interface EndpointResult {
+  readonly retry: boolean;
+  /** What was applied; undefined: nothing, or nothing new since the spec makes no sense. */
+  readonly applied: { readonly settings: EndpointSettings; readonly hostKeys: HostKeys; readonly readiness: EndpointReadiness } | undefined;
+  readonly removed: boolean;
+}
+
+/** Makes one endpoint run as its object says, or ends it, and tells the object what became of it. Its files are never touched. */
+export async function reconcileEndpoint(
+  context: ReconcileContext,
+  request: { readonly key: string; readonly databaseProblem: string | undefined },
+  signal: AbortSignal,
+): Promise<EndpointResult> {
+  const { source, sink } = context;
+  const endpoint = source.endpoints().find(({ metadata }) => objectKey(metadata) === request.key && metadata.deletionTimestamp === undefined);
+  if (endpoint === undefined) {
+    const removed = !source.mayExist(refFromKey('SftpEndpoint', request.key));
+    if (removed) await sink.remove(request.key, signal);
+    return { retry: false, applied: undefined, removed };
+  }
+  const { settings, verdict } = translateEndpoint(endpoint);
+  const outcome = settings === undefined ? undefined : await apply(context, endpoint, settings, signal);
+  const programmed = outcome === undefined ? NOTHING_APPLIED : programmedState(outcome.readiness, request.databaseProblem);
+  const published = await publish();
+  const failed = outcome?.readiness.kind === 'notReady' && outcome.readiness.reason !== 'Pending';
+  return { retry: failed || outcome?.threw === true || !published, applied: outcome?.applied, removed: false };
+
+  async function publish(): Promise<boolean> {
+    if (endpoint === undefined) return true;
+    try {
+      await publishStatus(context, refOf(endpoint), completeConditions(verdict, programmed));
+      return true;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      context.logger.warn({ endpoint: request.key, err: error }, 'status cannot be written');
+      return false;
+    }
+  }
+}
+
+/** Not shown: a spec that is refused gives its own reason. */
+const NOTHING_APPLIED: ProgrammedState = { status: 'Unknown', reason: 'Pending', message: 'it is not in force' };
+
+interface ApplyOutcome {
+  readonly readiness: ApplyReadiness;
+  readonly threw: boolean;
+  readonly applied: EndpointResult['applied'];
+}
+
+type ApplyReadiness = EndpointReadiness | { readonly kind: 'notReady'; readonly reason: 'SecretInvalid'; readonly message: string };
+
+async function apply(context: ReconcileContext, endpoint: SftpEndpoint, settings: EndpointSettings, signal: AbortSignal): Promise<ApplyOutcome> {
+  const { metadata } = endpoint;
+  const key = objectKey(metadata);
+  try {
+    const hostKeys = await context.hostKeys.ensure(metadata, signal);
+    if (hostKeys.generated) {
+      const message = `host keys made: ${hostKeys.keys.map((hostKey) => `${hostKey.algorithm} ${hostKey.fingerprint}`).join(', ')}`;
+      context.source.recordEvent(refOf(endpoint), { type: 'Normal', reason: 'HostKeysGenerated', message });
+    }
+    const readiness = await context.sink.apply({ key, uid: metadata.uid, generation: metadata.generation, settings, hostKeys: hostKeys.keys }, signal);
+    return { readiness, threw: false, applied: { settings, hostKeys, readiness } };
+  } catch (error) {
+    signal.throwIfAborted();
+    context.logger.error({ endpoint: key, err: error }, 'endpoint cannot be applied');
+    const readiness: ApplyReadiness =
+      error instanceof HostKeyError
+        ? { kind: 'notReady', reason: 'SecretInvalid', message: error.message }
+        : { kind: 'notReady', reason: 'Pending', message: 'it could not be applied; it is tried again, and the log says why' };
+    return { readiness, threw: true, applied: undefined };
+  }
+}
+
+function programmedState(readiness: ApplyReadiness, databaseProblem: string | undefined): ProgrammedState {
+  // What the sink needs of the database it cannot have either: the known cause is the better answer.
+  const caused = readiness.kind === 'notReady' && readiness.reason === 'Pending' && databaseProblem !== undefined;
+  if (readiness.kind === 'notReady' && !caused) {
+    const { reason, message } = readiness;
+    return { status: reason === 'Pending' ? 'Unknown' : 'False', reason, message };
+  }
+  return databaseProblem === undefined ? { status: 'True' } : { status: 'False', reason: 'DatabaseUnavailable', message: databaseProblem };
+}

@@ -1,0 +1,74 @@
+import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import type { SftpEndpoint, SftpEndpointSpec } from '@skiff/model/sftp-endpoint';
+import { PathError, toJail } from '@skiff/model/virtual-path';
+import { parseCidr } from '../source-ranges.ts';
+import type { Verdict } from './complete-conditions.ts';
+
+export interface TranslatedEndpoint {
+  /** Undefined where the spec makes no sense: what runs goes on as it is. */
+  readonly settings: EndpointSettings | undefined;
+  readonly verdict: Verdict;
+}
+
+/** Fills in the defaults of an endpoint and checks what its schema cannot. Pure. */
+export function translateEndpoint(endpoint: SftpEndpoint): TranslatedEndpoint {
+  const { spec, metadata } = endpoint;
+  const errors = CHECKS.map((check) => check(spec)).filter((message) => message !== undefined);
+  const storage = errors.length === 0 ? storageSettings(spec.storage) : undefined;
+  const verdict = { observedGeneration: metadata.generation, unresolved: undefined, notReady: undefined };
+  if (storage === undefined) {
+    return { settings: undefined, verdict: { ...verdict, refused: { reason: 'Invalid', message: errors.join('; ') }, inForce: false } };
+  }
+  const settings: EndpointSettings = {
+    namespace: metadata.namespace,
+    name: metadata.name,
+    port: spec.service?.port ?? 22,
+    authenticationMethods: [...(spec.authentication?.methods ?? ['PublicKey', 'Password'])],
+    allowedSourceRanges: spec.allowedSourceRanges === undefined ? null : [...spec.allowedSourceRanges],
+    storage,
+    events: eventSettings(spec.events),
+    maxSessions: spec.limits?.maxSessions ?? 500,
+  };
+  return { settings, verdict: { ...verdict, refused: undefined, inForce: true } };
+}
+
+/** One thing that can be wrong with a spec: the message for its owner, or undefined. */
+type Check = (spec: SftpEndpointSpec) => string | undefined;
+
+const sourceRangesAreRanges: Check = (spec) => {
+  const wrong = spec.allowedSourceRanges?.find((range) => parseCidr(range) === undefined);
+  return wrong === undefined ? undefined : `allowedSourceRanges: ${wrong} is neither an address nor a range such as 192.0.2.0/24`;
+};
+
+/** A prefix that climbs would put users' homes outside the place that was given to them. */
+const prefixIsAPath: Check = (spec) => {
+  try {
+    toJail(spec.storage.azureBlob?.prefix ?? '', '');
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof PathError)) throw error;
+    return `storage.azureBlob.prefix: ${error.message}`;
+  }
+};
+
+const storageIsOneKind: Check = ({ storage }) =>
+  (storage.azureBlob === undefined) === (storage.local === undefined) ? 'storage: give exactly one of azureBlob and local' : undefined;
+
+const eventsAreOneKind: Check = (spec) =>
+  spec.events !== undefined && spec.events.serviceBus === undefined ? 'events: give serviceBus, or leave events out' : undefined;
+
+const CHECKS: readonly Check[] = [sourceRangesAreRanges, storageIsOneKind, prefixIsAPath, eventsAreOneKind];
+
+function storageSettings({ azureBlob, local }: SftpEndpointSpec['storage']): EndpointSettings['storage'] | undefined {
+  if (azureBlob === undefined) return local === undefined ? undefined : { kind: 'local', path: local.path };
+  const { account, container, prefix, endpoint } = azureBlob;
+  const url = endpoint ?? `https://${account}.blob.core.windows.net`;
+  // `/in//`, `in/` and `in` are the same place, written one way so that it never counts as a change.
+  return { kind: 'azureBlob', account, container, prefix: toJail(prefix ?? '', ''), endpoint: url.replace(/\/+$/, '') };
+}
+
+function eventSettings(events: SftpEndpointSpec['events']): EndpointSettings['events'] {
+  if (events?.serviceBus === undefined) return null;
+  const { namespace, queue, endpoint } = events.serviceBus;
+  return { kind: 'serviceBus', namespace: namespace.toLowerCase(), queue, endpoint: endpoint ?? null };
+}

@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { type Database, openDatabase } from '@skiff/database/connect';
+import { createInstanceRegistry } from '@skiff/database/mysql-instance-registry';
+import type { InstanceRegistry } from '@skiff/database/operation-log';
+import type { InstanceId } from '@skiff/model/upload-state';
+import { type BackgroundTask, startBackgroundTask } from '@skiff/runtime/background-task';
+import { type Clock, systemClock } from '@skiff/runtime/clock';
+import { type Failpoints, parseFailpoints } from '@skiff/runtime/failpoint';
+import type { Logger } from '@skiff/runtime/logger';
+import type { Secret } from '@skiff/runtime/secret';
+import { ByteBudget } from '@skiff/sftp-server/byte-budget';
+import { acquireLease, type Lease, RENEW_EVERY_MS } from '@skiff/sftp-server/lease';
+import type { Configuration } from '../configuration/configuration.ts';
+
+/** What a process has once, whatever runs in it. */
+export interface ProcessParts {
+  readonly configuration: Configuration;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly failpoints: Failpoints;
+  readonly database: Database;
+  readonly registry: InstanceRegistry;
+  readonly budget: ByteBudget;
+}
+
+export function createProcessParts(configuration: Configuration, logger: Logger, databaseUrl: Secret<string>): ProcessParts {
+  const { databaseCaFile, databasePoolSize } = configuration;
+  const database = openDatabase({
+    url: databaseUrl,
+    logger,
+    poolSize: databasePoolSize,
+    ...(databaseCaFile === undefined ? {} : { ssl: { ca: readFileSync(databaseCaFile, 'utf8') } }),
+  });
+  return {
+    configuration,
+    logger,
+    clock: systemClock,
+    failpoints: parseFailpoints(configuration.failpoints),
+    database,
+    registry: createInstanceRegistry(database),
+    budget: new ByteBudget(configuration.transferMemoryBytes),
+  };
+}
+
+/** Names this process among all that share the database. */
+export function newInstanceId(): InstanceId {
+  return `${hostname().slice(0, 40)}-${randomBytes(6).toString('hex')}` as InstanceId;
+}
+
+export interface LiveLease {
+  readonly lease: Lease;
+  release(): Promise<void>;
+}
+
+/** Takes the process's lease and keeps it alive. */
+export async function keepLease(parts: ProcessParts, mode: string): Promise<LiveLease> {
+  const { registry, clock, logger } = parts;
+  const lease = await acquireLease({ instance: newInstanceId(), mode, registry, clock, logger });
+  const renewal: BackgroundTask = startBackgroundTask({ name: 'lease', intervalMs: RENEW_EVERY_MS, logger, run: () => lease.renew() });
+  return {
+    lease,
+    async release() {
+      await renewal.stop();
+      try {
+        await registry.remove(lease.instance);
+      } catch (error) {
+        logger.warn({ err: error }, 'could not sign off; the lease runs out by itself');
+      }
+    },
+  };
+}

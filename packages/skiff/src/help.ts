@@ -1,0 +1,27 @@
+/** `skiff --help`. */
+export const HELP = `skiff: managed SFTP for Kubernetes
+
+Usage
+  skiff standalone [--manifests DIR] [--state DIR]   everything in one process, from a folder of manifests
+  skiff sftp-server                                  one endpoint's SFTP server
+  skiff router                                       one endpoint's event router
+  skiff hash-password                                read a password from standard input, print its argon2id hash
+  skiff --version
+
+Environment
+  SKIFF_DATABASE_URL            mysql://user:password@host:3306/skiff (standalone: without it a private MariaDB is used)
+  SKIFF_DATABASE_CA_FILE        PEM file; turns TLS to the database on
+  SKIFF_DATABASE_POOL_SIZE      connections of this process (8)
+  SKIFF_ENDPOINT_FILE           sftp-server, router: the endpoint's settings, JSON
+  SKIFF_HOST_KEY_FILES          sftp-server: private host keys, separated by commas
+  SKIFF_LISTEN_HOST             address to listen on (every one)
+  SKIFF_TRANSFER_MEMORY_MIB     memory that all transfers may hold together (96)
+  SKIFF_DRAIN_GRACE_SECONDS     how long transfers may go on after SIGTERM (30)
+  SKIFF_ALLOWED_TARGET_RANGES   CIDR ranges of private addresses that HTTP targets may have
+  SKIFF_LOG_LEVEL               debug, info, warn, error, silent (info)
+  AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE, AZURE_AUTHORITY_HOST
+                                workload identity, as AKS injects it
+  AZURE_STORAGE_KEY             shared key, for stores without identities
+
+Documentation: README.md, docs/
+`;

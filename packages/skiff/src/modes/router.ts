@@ -1,0 +1,38 @@
+import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
+import { startRouter } from '../composition/endpoint-parts.ts';
+import { createProcessParts, keepLease } from '../composition/process-parts.ts';
+import { ConfigurationError } from '../configuration/environment.ts';
+import type { ModeContext } from './mode.ts';
+import { untilSignalled } from './run-until-signal.ts';
+import { readSettings } from './sftp-server.ts';
+import { waitForSchema } from './wait-for-database.ts';
+
+/** `skiff router`: carries one endpoint's events from its queue to the targets of its routes. */
+export async function runRouter({ configuration, environment, logger }: ModeContext): Promise<number> {
+  const { databaseUrl } = configuration;
+  if (databaseUrl === undefined) throw new ConfigurationError('SKIFF_DATABASE_URL is missing: mysql://user:password@host:3306/skiff');
+  const settings = readSettings(environment);
+  const parts = createProcessParts(configuration, logger, databaseUrl);
+  const stop = new AbortController();
+  const signalled = untilSignalled(logger).then(() => stop.abort());
+  try {
+    await waitForSchema(parts, stop.signal);
+    const lease = await keepLease(parts, 'router');
+    const endpointId = await createResourceRepository(parts.database).endpointId(settings.namespace, settings.name);
+    const router = startRouter(parts, {
+      settings,
+      endpointId,
+      lease: lease.lease,
+      logger: logger.child({ endpoint: `${settings.namespace}/${settings.name}` }),
+    });
+    if (router === undefined) throw new ConfigurationError('the endpoint has no events: there is nothing to route');
+    await signalled;
+    await router.stop();
+    await lease.release();
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  } finally {
+    await parts.database.close();
+  }
+  return 0;
+}

@@ -18,6 +18,11 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
+export interface ControlPlaneOptions {
+  /** Further arguments of kube-apiserver. A given cluster is then not used: it would not have them. */
+  readonly apiServerArgs?: readonly string[];
+}
+
 const BUILD_TIMEOUT_MS = 40 * 60_000;
 const STOP_TIMEOUT_MS = 30_000;
 
@@ -28,9 +33,9 @@ const STOP_TIMEOUT_MS = 30_000;
  *
  * @throws {Error} when a process does not become ready; the log's end is on standard error.
  */
-export async function startControlPlane(): Promise<ControlPlane> {
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const given = process.env.SKIFF_TEST_KUBECONFIG;
-  if (given !== undefined && given !== '') {
+  if (given !== undefined && given !== '' && options.apiServerArgs === undefined) {
     const kubeconfig = await readFile(given, 'utf8');
     return { kubeconfigPath: given, kubeconfig, startMs: 0, processIds: async () => undefined, stop: async () => {} };
   }
@@ -43,6 +48,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
     SKIFF_CLUSTER_API_PORT: String(apiPort),
     SKIFF_CLUSTER_ETCD_PORT: String(etcdPort),
     SKIFF_CLUSTER_ETCD_PEER_PORT: String(etcdPeerPort),
+    ...(options.apiServerArgs === undefined ? {} : { SKIFF_CLUSTER_API_ARGS: options.apiServerArgs.join(' ') }),
   };
   let stopped: Promise<void> | undefined;
   const stop = async () => {
@@ -77,8 +83,8 @@ export async function startControlPlane(): Promise<ControlPlane> {
 }
 
 /** Runs `use` with a control plane and ends it afterwards, whatever happens. */
-export async function withControlPlane<Result>(use: (controlPlane: ControlPlane) => Promise<Result>): Promise<Result> {
-  const controlPlane = await startControlPlane();
+export async function withControlPlane<Result>(use: (controlPlane: ControlPlane) => Promise<Result>, options: ControlPlaneOptions = {}): Promise<Result> {
+  const controlPlane = await startControlPlane(options);
   try {
     return await use(controlPlane);
   } finally {

@@ -196,6 +196,21 @@ describe('informer', () => {
     assert.ok(informer.status.silences >= 3);
   });
 
+  it('lists again when a watch ends and the last list is old', async () => {
+    const { informer, keys } = start({ timings: { ...FAST, relistMs: 100 } });
+    await informer.waitForSync(stop.signal);
+    await eventually(() => informer.status.watching, 'watch');
+    server.put(ConfigMaps, configMap('a', 'one'));
+    await eventually(() => keys.length === 1, 'object');
+    server.muteWatches();
+    server.remove(ConfigMaps, { namespace: 'a', name: 'one' });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    server.cutWatches();
+    await eventually(() => informer.status.lists === 2, 'second list');
+    await eventually(() => keys.length === 2, 'deletion');
+    assert.deepEqual(keys, ['a/one', 'a/one']);
+  });
+
   it('keeps a watch that only bookmarks arrive on', async () => {
     const { informer } = start({ timings: { ...FAST, silenceMs: 150 } });
     await informer.waitForSync(stop.signal);

@@ -38,7 +38,10 @@ export interface InformerTimings {
    * balancer in between answers it for an API server that is long gone.
    */
   readonly silenceMs: number;
-  /** Lists everything again after this long, ms; 0: only when it must. */
+  /**
+   * Lists everything again when a watch ends and the last list is older than this, ms. A net below the net: a watch from a
+   * version that the server has yet to reach (etcd was restored from a backup) is accepted and stays silent.
+   */
   readonly relistMs: number;
   readonly pageSize: number;
   readonly backOff: BackOffLimits;
@@ -49,7 +52,7 @@ const DEFAULT_TIMINGS: InformerTimings = {
   watchMaxMs: 10 * 60_000,
   // 75 s plus 15 s to open the next one: a blackhole is noticed within 90 s.
   silenceMs: 75_000,
-  relistMs: 0,
+  relistMs: 30 * 60_000,
   pageSize: 500,
   backOff: { firstMs: 500, capMs: 30_000 },
 };
@@ -151,7 +154,7 @@ export class Informer {
   }
 
   #relistIsDue(): boolean {
-    return this.#timings.relistMs > 0 && this.#props.clock.nowMs() - this.#listedAtMs >= this.#timings.relistMs;
+    return this.#props.clock.nowMs() - this.#listedAtMs >= this.#timings.relistMs;
   }
 
   async #list(signal: AbortSignal): Promise<void> {

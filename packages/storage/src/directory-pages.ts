@@ -45,13 +45,19 @@ export class DirectoryPages {
   }
 
   #accepts(name: string): boolean {
-    try {
-      childPath(ROOT_PATH, name);
-      return true;
-    } catch (error) {
-      if (!(error instanceof PathError)) throw error;
-      this.#skipped++;
-      return false;
-    }
+    const legal = isEntryName(name);
+    if (!legal) this.#skipped++;
+    return legal;
+  }
+}
+
+/** True for a name that a client could ask for again. */
+export function isEntryName(name: string): boolean {
+  try {
+    childPath(ROOT_PATH, name);
+    return true;
+  } catch (error) {
+    if (error instanceof PathError) return false;
+    throw error;
   }
 }

@@ -60,4 +60,4 @@ install_npm_packages() {
 install_packages "$@"
 install_npm_packages
 tools/node --version >/dev/null
-bash tools/build-native.sh
+tools/node tools/build-native.ts

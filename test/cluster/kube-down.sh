@@ -15,10 +15,9 @@ mode=$(cat "$run/mode" 2>/dev/null)
 
 # Pods outlive kubelet and containerd. Other kubelets of this machine are let be: only cgroups of our own containers count.
 end_pods() {
-  local sock=$run/containerd.sock id pid f ids pods
+  local sock=$run/containerd.sock id pid f ids
   c() { ctr -a "$sock" --connect-timeout 5s -n k8s.io "$@"; }
   ids=$(ls "$run/containerd/io.containerd.runtime.v2.task/k8s.io" 2>/dev/null)
-  pods=$(ls "$state/kubelet/pods" 2>/dev/null)
   for id in $(c tasks list -q 2>/dev/null); do c tasks kill --all --signal KILL "$id" 2>/dev/null; done
   for id in $(c tasks list -q 2>/dev/null); do c tasks delete --force "$id" >/dev/null 2>&1; done
   stop containerd KILL
@@ -31,9 +30,12 @@ end_pods() {
   for pid in $(grep -lzxF -e "$sock" /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3); do
     case $(readlink "/proc/$pid/exe") in */containerd-shim*) kill -KILL "$pid" ;; esac
   done
-  for id in $ids; do find /sys/fs/cgroup -depth -type d -path "*/kubepods/*/$id" -exec rmdir {} + 2>/dev/null; done
-  for id in $pods; do find /sys/fs/cgroup -depth -type d -path "*/kubepods/*/pod$id*" -exec rmdir {} + 2>/dev/null; done
-  pgrep -x kubelet >/dev/null || find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} + 2>/dev/null
+}
+
+# Only once all is dead; a kubelet of somebody else keeps its own.
+remove_cgroups() {
+  ps -C kubelet -o stat= | grep -qv '^Z' && return
+  find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} + 2>/dev/null
 }
 
 # The watcher of the owner may be the one that runs this script.
@@ -44,6 +46,7 @@ for name in kube-apiserver etcd; do stop "$name" KILL; done   # nothing of their
 
 # Deepest mounts first: volumes, overlays, network namespaces of pods.
 awk -v d="$state/" 'index($5, d) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r m; do umount -l "$m"; done
+[ "$mode" != node ] || remove_cgroups
 if [ -e "$run/network" ]; then
   ip netns delete "$netns" 2>/dev/null
   ip link delete skiff-host 2>/dev/null

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { eventually, type RouterRig, route, startRouterRig, target } from './router-rig.ts';
+
+const fast = { minBackoffSeconds: 1, maxBackoffSeconds: 2 };
+
+async function isIn(rig: RouterRig, state: string, eventId: string, name = 'app'): Promise<boolean> {
+  return (await rig.row(eventId, name))?.state === state;
+}
+
+function percentile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN;
+}
+
+describe('router with a database and an HTTP application', { concurrency: 4 }, () => {
+  it('keeps nine targets at p99 <= 2 s while the tenth hangs, and loses nothing for the tenth', async (t) => {
+    const names = Array.from({ length: 10 }, (_, index) => `t${index}`);
+    const rig = await startRouterRig(
+      t,
+      (application) => [
+        route(
+          'r',
+          names.map((name) => target(application, name, { ...fast, timeoutSeconds: 1, maxAttempts: 100 })),
+        ),
+      ],
+      {
+        consumers: 16,
+      },
+    );
+    let hangs = true;
+    rig.application.on('/t0', () => (hangs ? undefined : { status: 204 }));
+    const sentAt = new Map<string, number>();
+    for (let index = 0; index < 300; index++) {
+      sentAt.set(`e${index}`, performance.now());
+      await rig.publish(`e${index}`);
+      await delay(5);
+    }
+    const healthy = () => rig.application.calls.filter(({ path }) => path !== '/t0');
+    await eventually('the nine have everything', () => healthy().length === 2700);
+    const p99 = percentile(
+      healthy().map(({ eventId, atMs }) => atMs - (sentAt.get(eventId) ?? Number.NaN)),
+      0.99,
+    );
+    t.diagnostic(`p99 of the nine: ${p99.toFixed(0)} ms`);
+    assert.ok(p99 <= 2000, `p99 ${p99} ms`);
+    await eventually('the queue is empty', () => rig.bus.pending.length === 0);
+    hangs = false;
+    await eventually('the tenth has everything', () => new Set(rig.application.callsTo('/t0').map(({ eventId }) => eventId)).size === 300, 75_000);
+    await eventually('nothing waits', async () => (await rig.deliveries.status(rig.endpointId)).waiting === 0, 75_000);
+    assert.equal((await rig.deliveries.status(rig.endpointId)).dead, 0);
+  });
+
+  it('tries a 500 again until it is a 200', async (t) => {
+    const rig = await startRouterRig(t, (application) => [route('r', [target(application, 'app', fast)])]);
+    rig.application.on('/app', ({ count }) => ({ status: count < 3 ? 500 : 200 }));
+    await rig.publish('e1');
+    await eventually('it succeeded', () => isIn(rig, 'succeeded', 'e1'));
+    assert.equal(rig.application.calls.length, 3);
+    assert.equal((await rig.row('e1', 'app'))?.attempt, 3);
+  });
+
+  it('waits as long as Retry-After asks', async (t) => {
+    const rig = await startRouterRig(t, (application) => [route('r', [target(application, 'app', fast)])]);
+    rig.application.on('/app', ({ count }) => (count === 1 ? { status: 503, headers: { 'retry-after': '3' } } : { status: 200 }));
+    await rig.publish('e1');
+    await eventually('it succeeded', () => isIn(rig, 'succeeded', 'e1'));
+    const [first, second] = rig.application.calls;
+    assert.ok(first !== undefined && second !== undefined);
+    assert.ok(second.atMs - first.atMs >= 2990, String(second.atMs - first.atMs));
+  });
+
+  it('gives up on a 410 at once, and on a 500 after the last attempt, with the reason', async (t) => {
+    const rig = await startRouterRig(t, (application) => [route('r', [target(application, 'gone'), target(application, 'bad', { ...fast, maxAttempts: 2 })])]);
+    rig.application.on('/gone', () => ({ status: 410 }));
+    rig.application.on('/bad', () => ({ status: 500 }));
+    await rig.publish('e1');
+    await eventually('both are dead', async () => (await isIn(rig, 'dead', 'e1', 'gone')) && (await isIn(rig, 'dead', 'e1', 'bad')));
+    assert.match((await rig.row('e1', 'gone'))?.detail ?? '', /HTTP 410/);
+    assert.match((await rig.row('e1', 'bad'))?.detail ?? '', /2 attempts failed: HTTP 500/);
+    assert.equal(rig.application.callsTo('/gone').length, 1);
+    assert.equal(rig.application.callsTo('/bad').length, 2);
+    assert.deepEqual(await rig.deliveries.status(rig.endpointId), { waiting: 0, dead: 2 });
+  });
+
+  it('sets a poison message aside as NotAnEvent', async (t) => {
+    const rig = await startRouterRig(t, (application) => [route('r', [target(application, 'app')])]);
+    await rig.publishRaw('m1', Buffer.from('\0\0poison'));
+    await eventually('it is set aside', () => rig.bus.deadLetters.length === 1);
+    assert.equal(rig.bus.deadLetters[0]?.reason, 'NotAnEvent');
+    assert.equal(rig.application.calls.length, 0);
+  });
+
+  it('gives a message back while the database is away and the target fails, and delivers it in the end', async (t) => {
+    const rig = await startRouterRig(t, (application) => [route('r', [target(application, 'ok'), target(application, 'app', fast)])], {
+      limits: { parkPatienceMs: 500 },
+      maxDeliveryCount: 100,
+    });
+    let broken = true;
+    rig.application.on('/app', () => ({ status: broken ? 500 : 200 }));
+    rig.database.shut();
+    await rig.publish('e1');
+    await eventually('it came again', () => rig.application.callsTo('/app').length >= 2, 20_000);
+    assert.equal(rig.bus.pending.length, 1);
+    rig.database.open();
+    await eventually('it is put aside', () => rig.bus.pending.length === 0, 20_000);
+    broken = false;
+    await eventually('it succeeded', () => isIn(rig, 'succeeded', 'e1'), 20_000);
+    await eventually('the other is recorded', () => isIn(rig, 'succeeded', 'e1', 'ok'), 20_000);
+    assert.equal(rig.application.callsTo('/ok').length, 1);
+    assert.deepEqual(rig.bus.deadLetters, []);
+  });
+
+  it('goes by a changed route within 2 s', async (t) => {
+    const rig = await startRouterRig(t, (application) => [route('r', [target(application, 'old')])]);
+    await rig.setRoutes([route('r', [target(rig.application, 'new')], { paths: ['/in/**'] })]);
+    await delay(2000);
+    await rig.publish('e1');
+    await eventually('it came', () => rig.application.calls.length > 0);
+    assert.deepEqual(
+      rig.application.calls.map(({ path }) => path),
+      ['/new'],
+    );
+  });
+});

@@ -95,7 +95,10 @@ export interface OperationLog {
   find(id: OperationId): Promise<OperationRow | undefined>;
   /** The unfinished operation that holds a lock. */
   findByLock(lockKey: Buffer): Promise<OperationRow | undefined>;
-  /** Unfinished rows (`open`, `committing`) of one endpoint whose owner is null or not among `live`, oldest first. */
+  /**
+   * Unfinished rows (`open`, `committing`) of one endpoint whose owner is null or not among `live`, oldest first; parked `open`
+   * rows, which only wait for their user, come after all others.
+   */
   findOrphans(endpointId: number, live: readonly InstanceId[], limit: number): Promise<readonly OperationRow[]>;
   /** Parked (`owner` null) `open` rows of one endpoint not touched for this long, oldest first. */
   findExpiredOpen(endpointId: number, olderThanMs: number, limit: number): Promise<readonly OperationRow[]>;

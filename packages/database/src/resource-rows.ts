@@ -26,7 +26,10 @@ export interface ResourceRepository {
   endpoints(): Promise<readonly EndpointRow[]>;
   users(endpointId: number): Promise<readonly UserRow[]>;
   applyUsers(endpointId: number, steps: readonly RowStep<UserRow, string>[]): Promise<void>;
-  /** Users newer than `since` (0: all); keys of deleted ones are usernames. */
+  /**
+   * Users newer than `since` (0: all); keys of deleted ones are usernames. Fails with `conflict` when `since` is older than the
+   * tombstones reach back or newer than the database (restored from a backup): forget everything and read again from 0.
+   */
   usersSince(endpointId: number, since: bigint): Promise<Changes<UserRow, string>>;
   findUser(endpointId: number, username: string): Promise<UserRow | undefined>;
   routes(endpointId: number): Promise<readonly RouteRow[]>;

@@ -9,6 +9,8 @@ export interface EndpointsTable {
   name: string;
   /** Of the last change to a user or route. */
   revision: Generated<BigIntColumn>;
+  /** Newest revision among the tombstones that are gone: who has read less than this must read everything again. */
+  pruned_revision: Generated<BigIntColumn>;
 }
 
 export interface UsersTable {
@@ -87,9 +89,9 @@ export interface DeliveriesTable {
   event_id: string;
   state: string;
   attempt: number;
+  /** When it may be tried; a claim moves it on by its lease. Null once it is settled. */
   due_at: Date | null;
   claim_owner: string | null;
-  claim_until: Date | null;
   /** Why it waits or is dead, or what the target answered. */
   detail: string;
   body: Buffer | null;

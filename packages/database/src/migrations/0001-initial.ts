@@ -15,6 +15,7 @@ export const initialMigration: Migration = {
       namespace VARCHAR(63) NOT NULL,
       name VARCHAR(253) NOT NULL,
       revision BIGINT UNSIGNED NOT NULL DEFAULT 0,
+      pruned_revision BIGINT UNSIGNED NOT NULL DEFAULT 0,
       UNIQUE KEY endpoints_name (namespace, name)
     ) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
     `CREATE TABLE IF NOT EXISTS users (
@@ -28,7 +29,7 @@ export const initialMigration: Migration = {
       deleted_at DATETIME(3) NULL,
       PRIMARY KEY (endpoint_id, username),
       KEY users_revision (endpoint_id, revision),
-      KEY users_deleted (deleted_at)
+      KEY users_deleted (endpoint_id, deleted_at)
     ) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
     `CREATE TABLE IF NOT EXISTS routes (
       endpoint_id INT UNSIGNED NOT NULL,
@@ -39,7 +40,7 @@ export const initialMigration: Migration = {
       deleted_at DATETIME(3) NULL,
       PRIMARY KEY (endpoint_id, namespace, name),
       KEY routes_revision (endpoint_id, revision),
-      KEY routes_deleted (deleted_at)
+      KEY routes_deleted (endpoint_id, deleted_at)
     ) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
     `CREATE TABLE IF NOT EXISTS operations (
       id BINARY(16) NOT NULL PRIMARY KEY,
@@ -93,7 +94,6 @@ export const initialMigration: Migration = {
       attempt INT UNSIGNED NOT NULL,
       due_at DATETIME(3) NULL,
       claim_owner VARCHAR(128) NULL,
-      claim_until DATETIME(3) NULL,
       detail VARCHAR(1024) NOT NULL,
       body LONGBLOB NULL,
       content_type VARCHAR(255) NULL,

@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { generateHostKey } from '@skiff/credentials/host-key';
+import { hashPassword, verifyPassword } from '@skiff/credentials/password-hash';
+import { readPublicKey } from '@skiff/credentials/ssh-public-key';
+import { createInstanceRegistry } from '@skiff/database/mysql-instance-registry';
+import { createOperationLog } from '@skiff/database/mysql-operation-log';
+import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
+import type { OperationLog } from '@skiff/database/operation-log';
+import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
+import { createMemoryBus } from '@skiff/messaging/memory-bus';
+import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import type { FileEvent } from '@skiff/model/file-event';
+import { parseFileEvent } from '@skiff/model/parse-file-event';
+import type { UserRow } from '@skiff/model/resource-rows';
+import type { InstanceId } from '@skiff/model/upload-state';
+import { systemClock } from '@skiff/runtime/clock';
+import { noFailpoints } from '@skiff/runtime/failpoint';
+import { silentLogger } from '@skiff/runtime/logger';
+import { Secret } from '@skiff/runtime/secret';
+import { ByteBudget } from '@skiff/sftp-server/byte-budget';
+import { acquireLease } from '@skiff/sftp-server/lease';
+import { SftpServer } from '@skiff/sftp-server/sftp-server';
+import type { FileStore } from '@skiff/storage/file-store';
+import { createMemoryStore } from '@skiff/storage/memory';
+import { type Login, OpenSshClient } from '../support/openssh-client.ts';
+
+const MIB = 1024 * 1024;
+const EVENT_TIMEOUT_MS = 5000;
+export const PASSWORD = 'correct horse battery staple';
+
+export interface ServerRig {
+  readonly dir: string;
+  readonly database: TestDatabase;
+  readonly log: OperationLog;
+  readonly store: FileStore;
+  /** Takes the next events from the queue, exactly this many; fails when fewer or more come. */
+  nextEvents(count: number): Promise<readonly FileEvent[]>;
+  readonly client: OpenSshClient;
+  readonly server: SftpServer;
+  readonly endpointId: number;
+  /** Logs in as `ann` by key. */
+  readonly byKey: Login;
+  /** Logs in as `ann` by password. */
+  readonly byPassword: Login;
+  /** Writes ann's row, or another user's. */
+  putUser(change: Partial<UserRow>): Promise<void>;
+  deleteUser(username: string): Promise<void>;
+  /** A second server process's worth: own instance and lease, same endpoint, store and database. */
+  startSecond(): Promise<SftpServer>;
+  stop(): Promise<void>;
+}
+
+export interface RigProps {
+  readonly store?: FileStore;
+  readonly settings?: Partial<EndpointSettings>;
+}
+
+/** A server in this process on real MariaDB, with files in memory, for the OpenSSH client. */
+export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
+  const dir = await mkdtemp(join(tmpdir(), 'skiff-sftp-'));
+  const database = await openTestDatabase();
+  const client = new OpenSshClient(join(dir, 'client'));
+  const { keyFile, publicKey } = await client.generateKey('id_ann');
+  const parsed = readPublicKey(publicKey);
+  if (!parsed.ok) throw new Error(parsed.reason);
+  const store = props.store ?? createMemoryStore();
+  const bus = createMemoryBus();
+  const resources = createResourceRepository(database.database);
+  const registry = createInstanceRegistry(database.database);
+  const endpointId = await resources.endpointId('default', 'test');
+  const ann: UserRow = {
+    username: 'ann',
+    namespace: 'default',
+    name: 'ann',
+    uid: 'uid-ann',
+    suspended: false,
+    expiresAt: null,
+    authorizedKeys: [{ name: 'laptop', blob: parsed.blob, expiresAt: null }],
+    passwordHash: await hashPassword(new Secret(PASSWORD)),
+    allowedSourceRanges: null,
+    home: 'ann',
+    permissions: null,
+  };
+  await resources.applyUsers(endpointId, [{ kind: 'put', row: ann }]);
+  const settings: EndpointSettings = {
+    namespace: 'default',
+    name: 'test',
+    port: 2222,
+    authenticationMethods: ['PublicKey', 'Password'],
+    allowedSourceRanges: null,
+    storage: { kind: 'local', path: '/' },
+    events: null,
+    maxSessions: 100,
+    ...props.settings,
+  };
+  const hostKeys = [generateHostKey().privateKey];
+  const servers: SftpServer[] = [];
+  const startOne = async () => {
+    const instance = `test-${randomBytes(4).toString('hex')}` as InstanceId;
+    const server = new SftpServer({
+      settings,
+      endpointId,
+      store,
+      log: createOperationLog(database.database),
+      resources,
+      registry,
+      lease: await acquireLease({ instance, mode: 'test', registry, clock: systemClock, logger: silentLogger }),
+      publisher: bus.publisher,
+      hostKeys,
+      verifyPassword,
+      budget: new ByteBudget(96 * MIB),
+      clock: systemClock,
+      logger: silentLogger,
+      failpoints: noFailpoints,
+    });
+    servers.push(server);
+    await server.start({ port: 0, host: '127.0.0.1' });
+    return server;
+  };
+  const server = await startOne();
+  const received: FileEvent[] = [];
+  const consumer = bus.consumer();
+  await consumer.start((message) => {
+    const event = parseFileEvent(JSON.parse(message.body.toString()));
+    if (event === undefined) throw new Error('the queue holds something that is no event');
+    received.push(event);
+    return Promise.resolve({ kind: 'complete' });
+  });
+  const login = { host: '127.0.0.1', port: server.port, username: 'ann' };
+  return {
+    dir,
+    database,
+    log: createOperationLog(database.database),
+    store,
+    nextEvents: async (count) => {
+      for (let waited = 0; received.length < count && waited < EVENT_TIMEOUT_MS; waited += 10) await sleep(10);
+      const events = received.splice(0);
+      if (events.length !== count) throw new Error(`${count} events were expected, ${events.length} came: ${events.map((event) => event.type).join(', ')}`);
+      return events;
+    },
+    client,
+    server,
+    endpointId,
+    byKey: { ...login, credential: { keyFile } },
+    byPassword: { ...login, credential: { password: PASSWORD } },
+    putUser: (change) => resources.applyUsers(endpointId, [{ kind: 'put', row: { ...ann, ...change } }]),
+    deleteUser: (username) => resources.applyUsers(endpointId, [{ kind: 'delete', key: username }]),
+    startSecond: startOne,
+    stop: async () => {
+      await consumer.stop(AbortSignal.timeout(1000));
+      await Promise.all(servers.map((one) => one.stop({ graceMs: 0 })));
+      await store.close();
+      await database.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}

@@ -2,6 +2,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Azurite, startAzurite } from './azurite.ts';
 import { type Certificates, makeCertificates } from './certificates.ts';
+import type { EmulatorConfigFile } from './service-bus/entity-config.ts';
+import { type QueueOptions, queuesOnly, type ServiceBusProcess, startServiceBusProcess } from './service-bus.ts';
 import { createFederatedTokenIssuer, type FederatedTokenIssuer } from './token-service/federated-token.ts';
 import { startTokenServiceProcess, type TokenServiceProcess } from './token-service.ts';
 
@@ -9,11 +11,19 @@ const TENANT_ID = '11111111-1111-1111-1111-111111111111';
 const CLIENT_ID = '22222222-2222-2222-2222-222222222222';
 const OBJECT_ID = '33333333-3333-3333-3333-333333333333';
 const SUBJECT = 'system:serviceaccount:skiff:skiff';
+/** Looks like the real thing; `endpoint` says where it is. */
+const NAMESPACE = 'skiff.servicebus.windows.net';
+const SERVICE_BUS_AUDIENCE = 'https://servicebus.azure.net';
 
 export interface AzureProps {
   /** Work directory: certificates, tokens, data. */
   readonly dir: string;
   readonly containers?: readonly string[];
+  readonly queues?: readonly (string | QueueOptions)[];
+  /** In place of `queues`: a whole `Config.json` of Microsoft's emulator, topics included. */
+  readonly entities?: EmulatorConfigFile;
+  /** How long access tokens live. Default 3,599. */
+  readonly tokenLifetimeSeconds?: number;
   /** Keeps blobs in `dir`, so that they outlive a restart; else they are in memory. */
   readonly durableBlobs?: boolean;
   /** Called with one line per step. */
@@ -31,6 +41,9 @@ export interface Azure {
   readonly blobEndpoint: string;
   readonly tokenService: TokenServiceProcess;
   readonly azurite: Azurite;
+  /** What `createServiceBusPublisher` and `…Consumer` take beside the queue and a token credential. */
+  readonly serviceBusAddress: { readonly namespace: string; readonly endpoint: string };
+  readonly serviceBus: ServiceBusProcess;
   stop(): Promise<void>;
 }
 
@@ -52,6 +65,7 @@ export async function startAzure(props: AzureProps): Promise<Azure> {
       dir: join(dir, 'token-service'),
       certificates,
       tenantId: TENANT_ID,
+      ...(props.tokenLifetimeSeconds === undefined ? {} : { tokenLifetimeSeconds: props.tokenLifetimeSeconds }),
       applications: [
         {
           clientId: CLIENT_ID,
@@ -65,6 +79,19 @@ export async function startAzure(props: AzureProps): Promise<Azure> {
     const azurite = await startAzurite({ certificates, containers: props.containers ?? [], ...(props.durableBlobs ? { dir: join(dir, 'blobs') } : {}) });
     started.push(azurite);
     onProgress(`blob storage at ${azurite.blobEndpoint}`);
+    const serviceBus = await startServiceBusProcess({
+      dir: join(dir, 'service-bus'),
+      certificates,
+      entities: props.entities ?? queuesOnly(props.queues ?? []),
+      tokens: {
+        issuerPrefix: 'https://sts.windows.net/',
+        audiences: [SERVICE_BUS_AUDIENCE, `${SERVICE_BUS_AUDIENCE}/`],
+        keys: { url: `${tokenService.url}/${TENANT_ID}/discovery/v2.0/keys`, caFile: certificates.caFile },
+        objectIds: [OBJECT_ID],
+      },
+    });
+    started.push(serviceBus);
+    onProgress(`service bus at ${serviceBus.endpoint}`);
     const identity = { tenantId: TENANT_ID, clientId: CLIENT_ID, tokenFile, authorityHost: `${tokenService.url}/` };
     const env = {
       AZURE_TENANT_ID: identity.tenantId,
@@ -73,7 +100,8 @@ export async function startAzure(props: AzureProps): Promise<Azure> {
       AZURE_AUTHORITY_HOST: identity.authorityHost,
       NODE_EXTRA_CA_CERTS: certificates.caFile,
     };
-    return { env, certificates, identity, federation, blobEndpoint: azurite.blobEndpoint, tokenService, azurite, stop };
+    const serviceBusAddress = { namespace: NAMESPACE, endpoint: serviceBus.endpoint };
+    return { env, certificates, identity, federation, blobEndpoint: azurite.blobEndpoint, tokenService, azurite, serviceBusAddress, serviceBus, stop };
   } catch (error) {
     await stop();
     throw error;

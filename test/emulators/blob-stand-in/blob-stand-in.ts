@@ -42,6 +42,8 @@ export interface BlobStandIn {
   stats(): BlobStandInStats;
   /** From now on; `{}` ends them. */
   setFaults(faults: Faults): void;
+  /** What a load balancer does to connections that it has forgotten. */
+  closeIdleConnections(): void;
   stop(): Promise<void>;
 }
 
@@ -68,6 +70,7 @@ export async function startBlobStandIn(options: BlobStandInOptions = {}): Promis
     accountKey: ACCOUNT_KEY,
     stats: () => standIn.stats(),
     setFaults: (faults) => standIn.setFaults(faults),
+    closeIdleConnections: () => server.closeIdleConnections(),
     stop: async () => {
       const closed = once(server, 'close');
       server.close();

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A Kubernetes API for tests: etcd, kube-apiserver and kube-controller-manager. It runs no pods. */
@@ -10,6 +10,8 @@ export interface ControlPlane {
   readonly kubeconfigPath: string;
   /** The file's content. */
   readonly kubeconfig: string;
+  /** The kubectl that belongs to it. */
+  readonly kubectl: string;
   /** Time it took to start, ms; 0 for a given cluster. */
   readonly startMs: number;
   /** Process ids, for tests that stop or measure them; empty for a given cluster. */
@@ -37,7 +39,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const given = process.env.SKIFF_TEST_KUBECONFIG;
   if (given !== undefined && given !== '' && options.apiServerArgs === undefined) {
     const kubeconfig = await readFile(given, 'utf8');
-    return { kubeconfigPath: given, kubeconfig, startMs: 0, processIds: async () => undefined, stop: async () => {} };
+    return { kubeconfigPath: given, kubeconfig, kubectl: 'kubectl', startMs: 0, processIds: async () => undefined, stop: async () => {} };
   }
   const state = await mkdtemp(join(tmpdir(), 'skiff-control-plane-'));
   const [apiPort, etcdPort, etcdPeerPort] = await freePorts();
@@ -65,6 +67,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     return {
       kubeconfigPath,
       kubeconfig: await readFile(kubeconfigPath, 'utf8'),
+      kubectl: join(cacheFolder(), 'bin', 'kubectl'),
       startMs,
       processIds: async () => ({
         etcd: await processId(state, 'etcd'),
@@ -90,6 +93,12 @@ export async function withControlPlane<Result>(use: (controlPlane: ControlPlane)
   } finally {
     await controlPlane.stop();
   }
+}
+
+/** As in lib/settings.sh. */
+function cacheFolder(): string {
+  const { SKIFF_CLUSTER_CACHE, XDG_CACHE_HOME } = process.env;
+  return SKIFF_CLUSTER_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'skiff-cluster');
 }
 
 async function processId(state: string, name: string): Promise<number> {

@@ -9,7 +9,7 @@ import { createLogger } from '@skiff/runtime/logger';
 const [path = '', namespace = '', identity = ''] = process.argv.slice(2);
 const stop = new AbortController();
 process.on('SIGTERM', () => stop.abort());
-const client = createKubeClient(loadKubeTarget({ kind: 'file', path }));
+const client = createKubeClient(await loadKubeTarget({ kind: 'file', path }));
 await runElection(
   {
     client,

@@ -14,10 +14,10 @@ it('learns of changes and deletions that a real API server has compacted away, b
   const apiServerArgs = ['--watch-cache=false', '--etcd-compaction-interval=1s'];
   await withControlPlane(
     async ({ kubeconfig }) => {
-      const { port } = loadKubeTarget({ kind: 'content', yaml: kubeconfig }).server;
+      const { port } = (await loadKubeTarget({ kind: 'content', yaml: kubeconfig })).server;
       const proxy = await startBlackholeProxy({ host: '127.0.0.1', port: Number(port) });
-      const client = createKubeClient(loadKubeTarget({ kind: 'content', yaml: kubeconfig }));
-      const proxied = createKubeClient(loadKubeTarget({ kind: 'content', yaml: kubeconfig.replace(`:${port}`, `:${proxy.port}`) }));
+      const client = createKubeClient(await loadKubeTarget({ kind: 'content', yaml: kubeconfig }));
+      const proxied = createKubeClient(await loadKubeTarget({ kind: 'content', yaml: kubeconfig.replace(`:${port}`, `:${proxy.port}`) }));
       const stop = new AbortController();
       const call = { signal: stop.signal };
       const timings = { silenceMs: 500, backOff: { firstMs: 50, capMs: 200 } };

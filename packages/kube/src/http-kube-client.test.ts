@@ -18,7 +18,7 @@ describe('kube client', () => {
 
   beforeEach(async () => {
     server = await startFakeApiServer();
-    client = createKubeClient(loadKubeTarget({ kind: 'content', yaml: server.kubeconfig }));
+    client = createKubeClient(await loadKubeTarget({ kind: 'content', yaml: server.kubeconfig }));
     server.put(ConfigMaps, configMap('a', 'one'));
   });
   afterEach(async () => {
@@ -109,12 +109,9 @@ describe('kube client', () => {
     assert.equal(server.requests.at(-1), 'GET /api/v1/namespaces/a/configmaps/..%2F..%2Fsecrets%2Fx');
   });
 
-  it('refuses a kubeconfig without a cluster, or that is none', () => {
+  it('refuses a kubeconfig without a cluster, or that is none', async () => {
     for (const yaml of ['{}', ': :', '']) {
-      assert.throws(
-        () => loadKubeTarget({ kind: 'content', yaml }),
-        (error) => error instanceof KubeError && error.code === 'invalid',
-      );
+      await assert.rejects(loadKubeTarget({ kind: 'content', yaml }), (error) => error instanceof KubeError && error.code === 'invalid');
     }
   });
 });

@@ -22,7 +22,7 @@ describe('informer', () => {
 
   beforeEach(async () => {
     server = await startFakeApiServer();
-    client = createKubeClient(loadKubeTarget({ kind: 'content', yaml: server.kubeconfig }));
+    client = createKubeClient(await loadKubeTarget({ kind: 'content', yaml: server.kubeconfig }));
     stop = new AbortController();
     running = [];
   });

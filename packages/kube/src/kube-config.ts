@@ -1,5 +1,6 @@
 import type { RequestOptions } from 'node:https';
-import { KubeConfig } from '@kubernetes/client-node';
+import type { KubeConfig } from '@kubernetes/client-node';
+import { type InClusterProps, inClusterTarget } from './in-cluster.ts';
 import { KubeError } from './kube-error.ts';
 
 /** Where the API server is and how to enter it. */
@@ -24,12 +25,17 @@ export type KubeConfigSource =
   | { readonly kind: 'file'; readonly path: string }
   /** The content of one. */
   | { readonly kind: 'content'; readonly yaml: string }
-  /** The service account that Kubernetes mounts into a pod, and its `KUBERNETES_SERVICE_*` variables. */
-  | { readonly kind: 'inCluster' };
+  /** The service account that Kubernetes mounts into a pod. */
+  | ({ readonly kind: 'inCluster' } & InClusterProps);
 
-/** @throws {KubeError} `invalid` when there is no usable cluster in the source. */
-export function loadKubeTarget(source: KubeConfigSource): KubeTarget {
-  const config = new KubeConfig();
+type KubeConfigFile = Exclude<KubeConfigSource, { readonly kind: 'inCluster' }>;
+
+/** @throws {KubeError} `invalid` when there is no usable cluster in the source, `unavailable` when a file is not there. */
+export async function loadKubeTarget(source: KubeConfigSource): Promise<KubeTarget> {
+  if (source.kind === 'inCluster') return inClusterTarget(source);
+  // Loaded when it is needed: it takes 88 MB.
+  const generated = await import('@kubernetes/client-node');
+  const config = new generated.KubeConfig();
   try {
     load(config, source);
   } catch (cause) {
@@ -45,16 +51,13 @@ export function loadKubeTarget(source: KubeConfigSource): KubeTarget {
   };
 }
 
-function load(config: KubeConfig, source: KubeConfigSource): void {
+function load(config: KubeConfig, source: KubeConfigFile): void {
   switch (source.kind) {
     case 'file':
       config.loadFromFile(source.path);
       break;
     case 'content':
       config.loadFromString(source.yaml);
-      break;
-    case 'inCluster':
-      config.loadFromCluster();
       break;
   }
 }

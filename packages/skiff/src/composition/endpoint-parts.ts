@@ -23,9 +23,9 @@ const MESSAGES_AT_A_TIME = 64;
 const TARGET_CONCURRENCY = 32;
 
 /** The store that an endpoint's settings name. */
-export function createStore(parts: ProcessParts, settings: EndpointSettings): FileStore {
+export async function createStore(parts: ProcessParts, settings: EndpointSettings): Promise<FileStore> {
   const { storage } = settings;
-  if (storage.kind === 'local') return createLocalStore({ root: storage.path, logger: parts.logger });
+  if (storage.kind === 'local') return createLocalStore({ root: storage.path });
   const { storageKey } = parts.configuration;
   const credential = storageKey === undefined ? createAzureCredential({ logger: parts.logger }) : { accountName: storage.account, accountKey: storageKey };
   return createAzureBlobStore({ accountUrl: storage.endpoint, container: storage.container, credential, logger: parts.logger });
@@ -58,7 +58,7 @@ export interface RunningServer {
 export async function startSftpServer(parts: ProcessParts, props: ServerParts): Promise<RunningServer> {
   const { settings, endpointId, lease, hostKeys, logger } = props;
   const { configuration, database, registry, budget, clock, failpoints } = parts;
-  const store = createStore(parts, settings);
+  const store = await createStore(parts, settings);
   const publisher = createPublisher(parts, settings);
   const closeParts = async () => {
     await publisher?.close();

@@ -1,0 +1,115 @@
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { generateHostKey } from '@skiff/credentials/host-key';
+import { passwordHashProblem } from '@skiff/credentials/password-hash';
+import { readPublicKey } from '@skiff/credentials/ssh-public-key';
+import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
+import { startPrivateMariadb } from '@skiff/database/private-mariadb';
+import { StoreError } from '@skiff/model/store-error';
+import { createFileHostKeyStore } from '@skiff/operator/file-host-key-store';
+import { createFolderSource } from '@skiff/operator/folder-source';
+import { createOperator } from '@skiff/operator/operator';
+import type { Logger } from '@skiff/runtime/logger';
+import type { Secret } from '@skiff/runtime/secret';
+import { selfCheck } from '@skiff/sftp-protocol/self-check';
+import { InProcessSink } from '../composition/in-process-sink.ts';
+import { createProcessParts, keepLease, type ProcessParts } from '../composition/process-parts.ts';
+import { ConfigurationError } from '../configuration/environment.ts';
+import type { ModeContext } from './mode.ts';
+import { untilSignalled } from './run-until-signal.ts';
+import { migrateWhenReady } from './wait-for-database.ts';
+
+const DEFAULT_MANIFESTS = 'manifests';
+const DEFAULT_STATE = '.skiff';
+
+/** `skiff standalone`: operator, SFTP servers and routers in one process, over a folder of manifests. */
+export async function runStandalone(context: ModeContext): Promise<number> {
+  const { logger } = context;
+  const folders = readFolders(context);
+  await selfCheck();
+  const stop = new AbortController();
+  const signalled = untilSignalled(logger).then(() => stop.abort());
+  const database = await openDatabaseOf(context, folders.state, stop.signal);
+  const parts = createProcessParts(context.configuration, logger, database.url);
+  try {
+    await runWith(parts, folders, stop.signal, signalled);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  } finally {
+    await parts.database.close();
+    await database.stop();
+  }
+  return 0;
+}
+
+interface Folders {
+  readonly manifests: string;
+  readonly state: string;
+}
+
+function readFolders({ args, environment }: ModeContext): Folders {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { manifests: { type: 'string' }, state: { type: 'string' } },
+      strict: true,
+      allowPositionals: false,
+    });
+    return {
+      manifests: resolve(values.manifests ?? environment.text('SKIFF_MANIFESTS') ?? DEFAULT_MANIFESTS),
+      state: resolve(values.state ?? environment.text('SKIFF_STATE') ?? DEFAULT_STATE),
+    };
+  } catch (error) {
+    throw new ConfigurationError(`${error instanceof Error ? error.message : String(error)} (skiff standalone --help)`);
+  }
+}
+
+interface StandaloneDatabase {
+  readonly url: Secret<string>;
+  stop(): Promise<void>;
+}
+
+/** The configured database, or a MariaDB of this machine run privately. Neither: the exact next step. */
+async function openDatabaseOf({ configuration, logger }: ModeContext, state: string, signal: AbortSignal): Promise<StandaloneDatabase> {
+  if (configuration.databaseUrl !== undefined) return { url: configuration.databaseUrl, stop: () => Promise.resolve() };
+  try {
+    const mariadb = await startPrivateMariadb({ dataDir: join(state, 'database'), logger, signal });
+    logger.info({ version: mariadb.version, dataDir: join(state, 'database') }, 'private database running');
+    mariadb.ended.then((output) => logger.error({ output }, 'the private database ended')).catch(() => undefined);
+    return mariadb;
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'unsupported') throw error;
+    throw new ConfigurationError(`${error.message}; or set SKIFF_DATABASE_URL=mysql://user:password@host:3306/skiff`);
+  }
+}
+
+async function runWith(parts: ProcessParts, folders: Folders, signal: AbortSignal, signalled: Promise<void>): Promise<void> {
+  const { logger, database } = parts;
+  await migrateWhenReady(parts, signal);
+  const lease = await keepLease(parts, 'standalone');
+  const resources = createResourceRepository(database);
+  const sink = new InProcessSink({ parts, resources, lease: lease.lease });
+  const operator = createOperator({
+    source: createFolderSource({ directory: folders.manifests, stateDirectory: folders.state, logger }),
+    repository: resources,
+    sink,
+    hostKeys: createFileHostKeyStore({ directory: join(folders.state, 'host-keys'), generate: generateHostKey }),
+    credentials: { readPublicKey, passwordHashProblem },
+    logger,
+  });
+  await operator.start(signal);
+  logger.info({ manifests: folders.manifests, state: folders.state }, 'standalone running');
+  await signalled;
+  await stopAll(logger, [() => operator.stop(), () => sink.stop(), () => lease.release()]);
+}
+
+/** In order; what fails to stop is told and must not keep the rest from stopping. */
+async function stopAll(logger: Logger, stops: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const stop of stops) {
+    try {
+      await stop();
+    } catch (error) {
+      logger.error({ err: error }, 'a part did not stop cleanly');
+    }
+  }
+}

@@ -10,7 +10,7 @@ export function checkContent(content: Content, maxBytes: number): void {
 }
 
 /** Put Block: a block id has at most 64 bytes before it is encoded. */
-export const MAX_BLOCK_ID_BYTES = 64;
+const MAX_BLOCK_ID_BYTES = 64;
 
 /** @throws {StoreError} `invalid` for an id that is empty, too long or not printable ASCII. */
 export function checkBlockId(blockId: string): void {
@@ -20,7 +20,7 @@ export function checkBlockId(blockId: string): void {
 }
 
 /** Far above what a read-ahead asks for; keeps a wrong length from asking for a whole file in memory. */
-export const MAX_READ_BYTES = 64 * 1024 * 1024;
+const MAX_READ_BYTES = 64 * 1024 * 1024;
 
 /** @throws {StoreError} `invalid` for a range that is none, or too long for one answer. */
 export function checkRange(range: ReadRange): void {

@@ -25,11 +25,6 @@ export async function withDeadline<Result>(signal: AbortSignal, timeoutMs: numbe
   }
 }
 
-/** @throws {StoreError} `aborted` */
-export function throwIfAborted(signal: AbortSignal): void {
-  if (signal.aborted) throw aborted(signal);
-}
-
 function aborted(signal: AbortSignal): StoreError {
   return new StoreError({ code: 'aborted', message: 'the call was aborted', cause: signal.reason });
 }

@@ -13,7 +13,7 @@ export interface StoredFile {
   readonly modifiedAt: Date;
   /** Opaque version of a committed file, quoted as the store gives it; empty for implicit directories. */
   readonly etag: string;
-  /** Keys in lower case. */
+  /** Keys in lower case. An explicit directory's has `hdi_isfolder`, which must be passed on when it is replaced. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -29,7 +29,10 @@ export type WriteCondition = { readonly kind: 'etag'; readonly etag: string } | 
 
 export interface WriteOptions {
   readonly condition?: WriteCondition;
-  /** The whole metadata: what is not passed is lost. Keys `[a-z_][a-z0-9_]*`, values ASCII. */
+  /**
+   * The whole metadata: what is not passed is lost. Keys `[a-z_][a-z0-9_]*`, values printable ASCII without blanks at the ends,
+   * 8 KiB together; anything else is `invalid`.
+   */
   readonly metadata: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
@@ -71,19 +74,22 @@ export interface FileStore {
   stat(name: BlobName, signal: AbortSignal): Promise<StoredFile | undefined>;
   /** Children of a directory (`''` is the container's root), page by page, in no promised order, in flat memory. */
   list(directory: BlobName, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]>;
-  /** Reads a range of one version; shorter than asked only at the end of the file. */
+  /** Reads a range of at most 64 MiB of one version; shorter than asked only at the end of the file. */
   read(name: BlobName, range: ReadRange, signal: AbortSignal): Promise<readonly Buffer[]>;
-  /** Stages a block: invisible until committed. Repeating a block id replaces it. Ids of one blob have equal length. */
+  /** Stages a block of at least one byte: invisible until committed. Repeating an id replaces the block. Ids of one blob have equal length, at most 64 characters. */
   stageBlock(name: BlobName, blockId: string, content: Content, signal: AbortSignal): Promise<void>;
   /** Blocks staged and not committed, with their sizes. */
   listStagedBlocks(name: BlobName, signal: AbortSignal): Promise<readonly BlockRef[]>;
-  /** Makes the file of these blocks, whole, at once. Drops every other staged block of that name, whoever staged it. */
+  /**
+   * Makes the file of these blocks, whole, at once; blocks of the present version may be among them. `invalid` with the vendor
+   * code `InvalidBlockList` when one is not there. Drops every other staged block of that name, whoever staged it.
+   */
   commitBlocks(name: BlobName, blocks: readonly BlockRef[], options: WriteOptions): Promise<CommittedFile>;
   /** Writes a small file in one step. */
   put(name: BlobName, content: Content, options: WriteOptions): Promise<CommittedFile>;
   /** Removes one version of a file, or an explicit directory's marker. `notFound` when it is not there, `conflict` when it changed. */
   remove(name: BlobName, options: { readonly etag?: string; readonly signal: AbortSignal }): Promise<void>;
-  /** Copies one version of a file within the container; the target appears whole. The target's metadata is `options.metadata`. */
+  /** Copies one version of a file within the container; the target appears whole. The target's metadata is `options.metadata`, which must not be empty. */
   copy(source: { readonly name: BlobName; readonly etag: string }, target: BlobName, options: WriteOptions): Promise<CommittedFile>;
   /** Replaces the metadata of one version; the etag changes. */
   setMetadata(

@@ -70,15 +70,11 @@ withStandIn('a busy or throttling store is throttled with the time to wait, and 
 });
 
 withStandIn('a failing store and a broken connection are unavailable', {}, async (store, standIn) => {
-  const { etag } = await store.put(FILE, bytes(1000), { metadata: {}, signal: signal() });
   for (const kind of ['error', 'reset', 'lost'] as const) {
+    const { etag } = await store.put(FILE, bytes(1000), { metadata: {}, signal: signal() });
     standIn.setFaults({ errorRate: 1, kinds: [kind] });
     for (const call of calls(store, etag)) await assert.rejects(call(), failure('unavailable'));
     standIn.setFaults({});
-    await store.setMetadata(FILE, {}, { etag, signal: signal() }).catch(() => undefined);
-    const now = await store.stat(FILE, signal());
-    assert.ok(now !== undefined);
-    if (now.etag !== etag) break;
   }
 });
 

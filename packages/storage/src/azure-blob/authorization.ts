@@ -49,7 +49,7 @@ const SIGNED_HEADERS = [
 ];
 
 /** Source: "Authorize with Shared Key", Blob service, version 2015-02-21 and later. */
-export function stringToSign(request: RequestToSign, { accountName }: Pick<SharedKey, 'accountName'>): string {
+function stringToSign(request: RequestToSign, { accountName }: Pick<SharedKey, 'accountName'>): string {
   const { headers, query } = request;
   const standard = SIGNED_HEADERS.map((name) => (name === 'content-length' && headers[name] === '0' ? '' : (headers[name] ?? '')));
   const vendor = sortedEntries(headers).filter(([name]) => name.startsWith('x-ms-'));

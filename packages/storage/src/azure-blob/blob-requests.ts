@@ -5,7 +5,7 @@ import type { Authorizer, RequestToSign } from './authorization.ts';
 import { blobError, connectionError } from './blob-error.ts';
 
 /** Put Blob, Put Block and ranged Get as this version defines them. */
-export const API_VERSION = '2024-08-04';
+const API_VERSION = '2024-08-04';
 
 /** An error's body is XML of some hundred bytes. */
 const MAX_ERROR_BYTES = 64 * 1024;
@@ -53,8 +53,7 @@ export function createBlobAgent(secure: boolean, options: { readonly maxSockets:
 }
 
 /**
- * The calls whose cost per byte matters. The SDK's own take 1.8 times the CPU, because it joins or wraps the parts
- * (`docs/benchmarks`, storage client).
+ * The calls whose cost per byte matters: the SDK would join or wrap the parts. `test/bench/storage-client.ts` holds the cost.
  */
 export class BlobRequests {
   readonly #origin: URL;

@@ -17,11 +17,14 @@ const ACCOUNT_KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I
 
 const START_TIMEOUT_MS = 30_000;
 
+// A test that is killed must not leave it running: its end closes the channel.
+const DIE_WITH_PARENT = 'data:text/javascript,process.on("disconnect",()=>process.exit());process.channel?.unref()';
+
 /** Azurite's Blob service as a process of its own, on a free port, in memory, over plain HTTP. */
 export async function startAzurite(): Promise<Azurite> {
   const main = createRequire(import.meta.url).resolve('azurite/dist/src/blob/main.js');
   const args = ['--inMemoryPersistence', '--skipApiVersionCheck', '--silent', '--disableTelemetry', '--blobHost', '127.0.0.1', '--blobPort', '0'];
-  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--import', DIE_WITH_PARENT, main, ...args], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
   const accountUrl = `${await addressOf(child)}/${ACCOUNT_NAME}`;
   return { accountUrl, credential: { accountName: ACCOUNT_NAME, accountKey: new Secret(ACCOUNT_KEY) }, stop: () => stop(child) };
 }

@@ -12,8 +12,10 @@ export function checkContent(content: Content, maxBytes: number): void {
 /** Put Block: a block id has at most 64 bytes before it is encoded. */
 const MAX_BLOCK_ID_BYTES = 64;
 
-/** @throws {StoreError} `invalid` for an id that is empty, too long or not printable ASCII. */
-export function checkBlockId(blockId: string): void {
+/** @throws {StoreError} `invalid` for an id that is empty, too long or not printable ASCII, and for an empty or a wrong content. */
+export function checkBlock(blockId: string, content: Content, maxBytes: number): void {
+  checkContent(content, maxBytes);
+  if (content.sizeBytes === 0) throw new StoreError({ code: 'invalid', message: 'a block must not be empty' });
   if (!/^[\x21-\x7e]+$/.test(blockId) || blockId.length > MAX_BLOCK_ID_BYTES) {
     throw new StoreError({ code: 'invalid', message: `a block id is 1 to ${MAX_BLOCK_ID_BYTES} printable ASCII characters` });
   }

@@ -209,8 +209,9 @@ export function describeFileStore(name: string, options: ContractOptions): void 
         await rejects('invalid', stage(at('/g'), `${id}a`, 'x'));
         await rejects('invalid', stage(at('/g'), '', 'x'));
       });
-      inDirectory('refuses content whose parts do not add up', async (at) => {
+      inDirectory('refuses content that is empty or whose parts do not add up', async (at) => {
         await rejects('invalid', store.stageBlock(at('/f'), 'b1', { parts: [Buffer.from('abc')], sizeBytes: 4 }, signal()));
+        await rejects('invalid', store.stageBlock(at('/f'), 'b1', { parts: [], sizeBytes: 0 }, signal()));
       });
     });
 

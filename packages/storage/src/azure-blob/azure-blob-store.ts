@@ -3,7 +3,7 @@ import { StoreError } from '@skiff/model/store-error';
 import type { BlockRef } from '@skiff/model/upload-state';
 import type { BlobName } from '@skiff/model/virtual-path';
 import type { Logger } from '@skiff/runtime/logger';
-import { checkBlockId, checkContent, checkRange } from '../content.ts';
+import { checkBlock, checkContent, checkRange } from '../content.ts';
 import { IMPLICIT_DIRECTORY } from '../directory-pages.ts';
 import type { CommittedFile, Content, DirectoryEntry, FileStore, ReadRange, StoredFile, StoreLimits, WriteCondition, WriteOptions } from '../file-store.ts';
 import { checkCopyMetadata, checkMetadata, DIRECTORY_METADATA_KEY, isDirectoryMarker, lowerCaseKeys, type Metadata } from '../metadata.ts';
@@ -119,8 +119,7 @@ class AzureBlobStore implements FileStore {
   }
 
   async stageBlock(name: BlobName, blockId: string, content: Content, signal: AbortSignal): Promise<void> {
-    checkBlockId(blockId);
-    checkContent(content, LIMITS.maxBlockBytes);
+    checkBlock(blockId, content, LIMITS.maxBlockBytes);
     await putBlock(this.#requests, this.#transfer(name, signal), blockId, content);
   }
 

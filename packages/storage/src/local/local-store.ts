@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { StoreError } from '@skiff/model/store-error';
 import type { BlockRef } from '@skiff/model/upload-state';
 import type { BlobName } from '@skiff/model/virtual-path';
-import { checkBlockId, checkContent, checkRange } from '../content.ts';
+import { checkBlock, checkContent, checkRange } from '../content.ts';
 import { withDeadline } from '../deadline.ts';
 import type { CommittedFile, Content, DirectoryEntry, FileStore, ReadRange, StoredFile, StoreLimits, WriteCondition, WriteOptions } from '../file-store.ts';
 import { checkCopyMetadata, checkMetadata, DIRECTORY_METADATA_KEY, type Metadata } from '../metadata.ts';
@@ -120,9 +120,7 @@ class LocalStore implements FileStore {
   }
 
   async stageBlock(name: BlobName, blockId: string, content: Content, signal: AbortSignal): Promise<void> {
-    checkBlockId(blockId);
-    checkContent(content, LIMITS.maxBlockBytes);
-    if (content.sizeBytes === 0) throw new StoreError({ code: 'invalid', message: 'a block must not be empty' });
+    checkBlock(blockId, content, LIMITS.maxBlockBytes);
     await this.#call(signal, async (within) => {
       this.#tree.pathOf(name);
       const temporary = await writeTemporary(this.#tree, content);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { StoreError } from '@skiff/model/store-error';
 import type { BlockRef } from '@skiff/model/upload-state';
 import type { BlobName } from '@skiff/model/virtual-path';
-import { checkBlockId, checkContent, checkRange } from '../content.ts';
+import { checkBlock, checkContent, checkRange } from '../content.ts';
 import { DirectoryPages, IMPLICIT_DIRECTORY } from '../directory-pages.ts';
 import type { CommittedFile, Content, DirectoryEntry, FileStore, ReadRange, StoredFile, StoreLimits, WriteCondition, WriteOptions } from '../file-store.ts';
 import { checkCopyMetadata, checkMetadata, DIRECTORY_METADATA_KEY, isDirectoryMarker, type Metadata } from '../metadata.ts';
@@ -118,14 +118,12 @@ class MemoryStore implements FileStore {
   }
 
   async stageBlock(name: BlobName, blockId: string, content: Content, signal: AbortSignal): Promise<void> {
-    checkContent(content, this.limits.maxBlockBytes);
-    checkBlockId(blockId);
+    checkBlock(blockId, content, this.limits.maxBlockBytes);
     // The caller may reuse its buffers as soon as this call ends, and may not change them before.
     const bytes = Buffer.concat(content.parts, content.sizeBytes);
     await turn(signal);
     const staged = this.#staged.get(name) ?? new Map<string, Buffer>();
     const known = this.#blobs.get(name)?.blocks[0]?.id || staged.keys().next().value;
-    if (bytes.length === 0) throw new StoreError({ code: 'invalid', message: 'a block must not be empty', vendorCode: 'InvalidHeaderValue' });
     if (known !== undefined && known.length !== blockId.length) {
       throw new StoreError({ code: 'invalid', message: 'block ids of one blob must have equal length', vendorCode: 'InvalidBlobOrBlock' });
     }

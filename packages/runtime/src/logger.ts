@@ -17,9 +17,9 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 export function createLogger(options: { readonly level: LogLevel; readonly name: string; readonly stream?: 'stdout' | 'stderr' }): Logger {
   return pino(
     {
-      name: options.name,
       level: options.level,
-      base: null,
+      // In place of process id and host name, which the platform knows.
+      base: { name: options.name },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       // A second net below Secret<T>: these names must not be logged, but if they are, they are empty.

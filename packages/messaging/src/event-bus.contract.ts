@@ -137,7 +137,7 @@ export function describeEventBus(name: string, makeHarness: () => Promise<EventB
       let done = 0;
       await consume(async () => {
         most = Math.max(most, ++running);
-        await delay(20);
+        await delay(100);
         running--;
         done++;
         return { kind: 'complete' };

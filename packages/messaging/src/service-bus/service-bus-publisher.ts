@@ -1,0 +1,69 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { isTransient, StoreError } from '@skiff/model/store-error';
+import type { EventPublisher, OutgoingMessage } from '../event-bus.ts';
+import { backoffMs } from './backoff.ts';
+import { groupBySession, sendInBatches } from './send-in-batches.ts';
+import { SenderSlot } from './sender-slot.ts';
+import { toStoreError } from './service-bus-error.ts';
+import type { ServiceBusOptions } from './service-bus-options.ts';
+
+const ATTEMPTS = 3;
+const BACKOFF = { baseMs: 100, capMs: 2_000, random: Math.random };
+const PUBLISH_TIMEOUT_MS = 30_000;
+const PARALLEL_GROUPS = 8;
+
+/**
+ * Sends to a Service Bus queue and waits for the broker's confirmation. A failed send is tried again up to three times within
+ * 30 s over a new connection; the queue's duplicate detection drops what had arrived after all.
+ */
+export class ServiceBusPublisher implements EventPublisher {
+  readonly #options: ServiceBusOptions;
+  readonly #slot: SenderSlot;
+  readonly #closing = new AbortController();
+
+  constructor(options: ServiceBusOptions) {
+    this.#options = options;
+    this.#slot = new SenderSlot(options);
+  }
+
+  async publish(messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<void> {
+    if (this.#closing.signal.aborted) throw new StoreError({ code: 'aborted', message: 'the publisher is closed' });
+    const timeout = AbortSignal.timeout(PUBLISH_TIMEOUT_MS);
+    const stop = AbortSignal.any([signal, timeout, this.#closing.signal]);
+    const groups = groupBySession(messages);
+    const sendNext = async (): Promise<void> => {
+      for (let group = groups.shift(); group !== undefined; group = groups.shift()) await this.#send(group, stop);
+    };
+    try {
+      await Promise.all(Array.from({ length: Math.min(PARALLEL_GROUPS, groups.length) }, sendNext));
+    } catch (error) {
+      groups.length = 0;
+      const failure = toStoreError(error, 'publish', stop);
+      throw timeout.aborted && !signal.aborted && failure.code === 'aborted' ? timedOut(failure) : failure;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new Error('the publisher is closed'));
+    await this.#slot.close();
+  }
+
+  async #send(messages: readonly OutgoingMessage[], stop: AbortSignal): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      stop.throwIfAborted();
+      try {
+        await this.#slot.use((sender) => sendInBatches(sender, messages, stop));
+        return;
+      } catch (error) {
+        const failure = toStoreError(error, 'publish', stop);
+        if (attempt === ATTEMPTS || !isTransient(failure)) throw failure;
+        this.#options.logger.debug({ err: failure, attempt, queue: this.#options.queue }, 'send failed, trying again');
+        await delay(backoffMs(attempt - 1, BACKOFF), undefined, { signal: stop });
+      }
+    }
+  }
+}
+
+function timedOut(cause: StoreError): StoreError {
+  return new StoreError({ code: 'unavailable', message: `publish: not confirmed within ${PUBLISH_TIMEOUT_MS} ms`, cause });
+}

@@ -1,4 +1,3 @@
-import { verifyPassword } from '@skiff/credentials/password-hash';
 import { createDeliveryLog } from '@skiff/database/mysql-delivery-log';
 import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
@@ -8,7 +7,6 @@ import type { EndpointSettings } from '@skiff/model/endpoint-settings';
 import { createRouteTable } from '@skiff/router/route-table';
 import { createRouter, type Router } from '@skiff/router/router';
 import { createTargetFactory } from '@skiff/router/target-factory';
-import { createAzureCredential } from '@skiff/runtime/azure-credential';
 import type { Logger } from '@skiff/runtime/logger';
 import type { Secret } from '@skiff/runtime/secret';
 import type { Lease } from '@skiff/sftp-server/lease';
@@ -27,7 +25,7 @@ export async function createStore(parts: ProcessParts, settings: EndpointSetting
   const { storage } = settings;
   if (storage.kind === 'local') return createLocalStore({ root: storage.path });
   const { storageKey } = parts.configuration;
-  const credential = storageKey === undefined ? createAzureCredential({ logger: parts.logger }) : { accountName: storage.account, accountKey: storageKey };
+  const credential = storageKey === undefined ? parts.azure : { accountName: storage.account, accountKey: storageKey };
   return createAzureBlobStore({ accountUrl: storage.endpoint, container: storage.container, credential, logger: parts.logger });
 }
 
@@ -36,7 +34,7 @@ export function createPublisher(parts: ProcessParts, settings: EndpointSettings)
   if (events === null) return undefined;
   const { namespace, queue, endpoint } = events;
   const { logger } = parts;
-  return createServiceBusPublisher({ namespace, queue, ...(endpoint === null ? {} : { endpoint }), credential: createAzureCredential({ logger }), logger });
+  return createServiceBusPublisher({ namespace, queue, ...(endpoint === null ? {} : { endpoint }), credential: parts.azure, logger });
 }
 
 export interface ServerParts {
@@ -57,7 +55,7 @@ export interface RunningServer {
 /** Starts one endpoint's SFTP server. Rejects when the database is away or the port is taken; nothing is left running then. */
 export async function startSftpServer(parts: ProcessParts, props: ServerParts): Promise<RunningServer> {
   const { settings, endpointId, lease, hostKeys, logger } = props;
-  const { configuration, database, registry, budget, clock, failpoints } = parts;
+  const { configuration, database, registry, budget, clock, failpoints, verifyPassword } = parts;
   const store = await createStore(parts, settings);
   const publisher = createPublisher(parts, settings);
   const closeParts = async () => {
@@ -110,7 +108,7 @@ export function startRouter(parts: ProcessParts, props: Omit<ServerParts, 'hostK
     namespace,
     queue,
     ...(endpoint === null ? {} : { endpoint }),
-    credential: createAzureCredential({ logger }),
+    credential: parts.azure,
     logger,
     concurrency: MESSAGES_AT_A_TIME,
   });

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { verifyPassword } from '@skiff/credentials/password-hash';
+import { createCachedVerifier, type VerifyPassword } from '@skiff/credentials/verification-cache';
 import { type Database, openDatabase } from '@skiff/database/connect';
 import { createInstanceRegistry } from '@skiff/database/mysql-instance-registry';
 import type { InstanceRegistry } from '@skiff/database/operation-log';
 import type { InstanceId } from '@skiff/model/upload-state';
+import { createAzureCredential, type TokenCredential } from '@skiff/runtime/azure-credential';
 import { type BackgroundTask, startBackgroundTask } from '@skiff/runtime/background-task';
 import { type Clock, systemClock } from '@skiff/runtime/clock';
 import { type Failpoints, parseFailpoints } from '@skiff/runtime/failpoint';
@@ -23,6 +26,8 @@ export interface ProcessParts {
   readonly database: Database;
   readonly registry: InstanceRegistry;
   readonly budget: ByteBudget;
+  readonly azure: TokenCredential;
+  readonly verifyPassword: VerifyPassword;
 }
 
 export function createProcessParts(configuration: Configuration, logger: Logger, databaseUrl: Secret<string>): ProcessParts {
@@ -41,6 +46,8 @@ export function createProcessParts(configuration: Configuration, logger: Logger,
     database,
     registry: createInstanceRegistry(database),
     budget: new ByteBudget(configuration.transferMemoryBytes),
+    azure: createAzureCredential({ authorityHost: configuration.azureAuthorityHost, logger }),
+    verifyPassword: createCachedVerifier({ verify: verifyPassword, clock: systemClock }),
   };
 }
 

@@ -19,6 +19,8 @@ export interface Configuration {
   readonly drainGraceMs: number;
   /** Address that SFTP servers listen on; absent: every one. */
   readonly listenHost: string | undefined;
+  /** Token service of workload identity, where it is not that of the public cloud. */
+  readonly azureAuthorityHost: string | undefined;
   /** For stores without workload identity: the account's shared key. */
   readonly storageKey: Secret<string> | undefined;
   /** CIDR ranges that HTTP targets may lie in although they are private or loopback. */
@@ -40,6 +42,7 @@ export function readConfiguration(environment: Environment): Configuration {
     healthPort: port === 0 ? undefined : port,
     drainGraceMs: environment.integer('SKIFF_DRAIN_GRACE_SECONDS', 30, { min: 0, max: 86_400 }) * 1000,
     listenHost: environment.text('SKIFF_LISTEN_HOST'),
+    azureAuthorityHost: environment.text('AZURE_AUTHORITY_HOST'),
     storageKey: environment.secret('AZURE_STORAGE_KEY'),
     allowedTargetRanges: environment.list('SKIFF_ALLOWED_TARGET_RANGES'),
   };

@@ -83,7 +83,8 @@ export const EventRouteSpec = Type.Object(
               minItems: 1,
               maxItems: 64,
               ...LIST_SET,
-              description: 'Globs over the path as the user sees it, such as `/invoices/**/*.csv`. Default: all.',
+              description:
+                'Globs over the path as the user sees it, such as `/invoices/**/*.{csv,xml}`: `*` and `?` within a name, `**` over directories, `[a-z]`, `{a,b}`. A rename is matched by its new path. Default: all.',
             }),
           ),
         },

@@ -1,16 +1,6 @@
-import type { Secret } from '@skiff/runtime/secret';
+import type { HostKey } from '@skiff/credentials/host-key';
 
-/** One key that an endpoint's servers prove themselves by. */
-export interface HostKey {
-  /** `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa`. */
-  readonly algorithm: string;
-  /** OpenSSH or PEM form, unencrypted. */
-  readonly privateKey: Secret<string>;
-  /** One line, as in `known_hosts` after the host's name. */
-  readonly publicKey: string;
-  /** `SHA256:…`, as clients show it. */
-  readonly fingerprint: string;
-}
+export type { HostKey } from '@skiff/credentials/host-key';
 
 export interface HostKeys {
   readonly keys: readonly HostKey[];
@@ -19,11 +9,11 @@ export interface HostKeys {
 }
 
 /** Keys that are there and must not be used, or cannot be read. */
-export class HostKeyError extends Error {
+export class HostKeyStoreError extends Error {
   readonly code: 'HostKeyPermissions' | 'HostKeyInvalid' | 'HostKeyUnreadable';
-  constructor(code: HostKeyError['code'], message: string, options?: ErrorOptions) {
+  constructor(code: HostKeyStoreError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = 'HostKeyError';
+    this.name = 'HostKeyStoreError';
     this.code = code;
   }
 }
@@ -33,6 +23,6 @@ export class HostKeyError extends Error {
  * since every partner's client remembers them.
  */
 export interface HostKeyStore {
-  /** The endpoint's keys, made now if there are none. @throws {HostKeyError} */
+  /** The endpoint's keys, made now if there are none. @throws {HostKeyStoreError} */
   ensure(endpoint: { readonly namespace: string; readonly name: string }, signal: AbortSignal): Promise<HostKeys>;
 }

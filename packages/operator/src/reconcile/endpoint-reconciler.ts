@@ -5,7 +5,7 @@ import { StoreError } from '@skiff/model/store-error';
 import { completeConditions, type ProgrammedState } from '@skiff/policy/complete-conditions';
 import { translateEndpoint } from '@skiff/policy/translate-endpoint';
 import type { EndpointReadiness } from '../endpoint-sink.ts';
-import { HostKeyError, type HostKeys } from '../host-keys/host-key-store.ts';
+import { HostKeyStoreError, type HostKeys } from '../host-keys/host-key-store.ts';
 import { publishStatus } from '../publish-status.ts';
 import { refOf } from '../resource-source.ts';
 import { type ReconcileContext, refFromKey } from './reconcile-context.ts';
@@ -76,7 +76,7 @@ async function apply(context: ReconcileContext, endpoint: SftpEndpoint, settings
     signal.throwIfAborted();
     context.logger.error({ endpoint: key, err: error }, 'endpoint cannot be applied');
     const readiness: ApplyReadiness =
-      error instanceof HostKeyError
+      error instanceof HostKeyStoreError
         ? { kind: 'notReady', reason: 'SecretInvalid', message: error.message }
         : { kind: 'notReady', reason: 'Pending', message: 'it could not be applied; it is tried again, and the log says why' };
     return { readiness, threw: true, applied: undefined };

@@ -62,7 +62,7 @@ export function guardTransport(connection: unknown, policy: TransportPolicy): Gu
   finishExchanges(client, policy);
   return {
     socket: client._sock,
-    authenticationAnswered: orderAuthentication(protocol),
+    authenticationAnswered: orderAuthentication(client),
     countSent: (bytes) => rekey.count(bytes),
     onWritable: (wake) => {
       waiting.add(wake);
@@ -154,7 +154,8 @@ function usesChaCha(negotiated: unknown): boolean {
 }
 
 /** ssh2 answers pipelined authentication requests last in, first out, and forgets those behind a key query. Here they keep their order. */
-function orderAuthentication(protocol: Protocol): () => void {
+function orderAuthentication(client: ServerClient): () => void {
+  const protocol = client._protocol;
   const inner = protocol._handlers.USERAUTH_REQUEST;
   const waiting: Parameters<UserAuthHandler>[] = [];
   let busy = false;
@@ -169,6 +170,8 @@ function orderAuthentication(protocol: Protocol): () => void {
     }
   };
   return () => {
+    // As after success in guardMessages.
+    if (client.authenticated) waiting.length = 0;
     const next = waiting.shift();
     busy = next !== undefined;
     if (next !== undefined && protocol._destruct !== undefined) inner(...next);

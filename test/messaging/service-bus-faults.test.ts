@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -65,6 +66,28 @@ async function until(condition: () => boolean, ms = 15_000): Promise<void> {
     assert.ok(performance.now() < end, `not within ${ms} ms: ${condition}`);
     await delay(25);
   }
+}
+
+function keyAt(port: number) {
+  return { connectionString: new Secret(`Endpoint=sb://localhost:${port};SharedAccessKeyName=k;SharedAccessKey=v;UseDevelopmentEmulator=true;`) };
+}
+
+/** Accepts connections and never says a word. */
+async function listenSilently(): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    sockets.add(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
 }
 
 describe('service bus adapter under faults', { concurrency: false }, () => {
@@ -185,11 +208,13 @@ describe('service bus adapter under faults', { concurrency: false }, () => {
   });
 
   test('reports an outage as unavailable and an ended signal as aborted', async () => {
-    const nowhere = { connectionString: new Secret('Endpoint=sb://localhost:1;SharedAccessKeyName=k;SharedAccessKey=v;UseDevelopmentEmulator=true;') };
-    const publisher = publisherFor({ ...keyed('errors'), credential: nowhere });
+    const silent = await listenSilently();
+    closers.push(silent.close);
+    const hanging = publisherFor({ ...keyed('errors'), credential: keyAt(silent.port) });
     const startedAt = performance.now();
-    await assert.rejects(publisher.publish([messageWith('1')], within(300)), { code: 'aborted' });
+    await assert.rejects(hanging.publish([messageWith('1')], within(300)), { code: 'aborted' });
     assert.ok(performance.now() - startedAt < 2_000);
+    const publisher = publisherFor({ ...keyed('errors'), credential: keyAt(1) });
     await assert.rejects(publisher.publish([messageWith('1')], within(20_000)), { code: 'unavailable' });
   });
 
@@ -198,6 +223,17 @@ describe('service bus adapter under faults', { concurrency: false }, () => {
     await assert.rejects(publisherFor({ ...keyed('errors'), credential: wrong }).publish([messageWith('1')], within(8_000)), { code: 'denied' });
     await assert.rejects(publisherFor(keyed('unknown')).publish([messageWith('1')], within(8_000)), { code: 'notFound' });
     await assert.rejects(publisherFor(keyed('errors')).publish([messageWith('x'.repeat(129))], within(8_000)), { code: 'invalid' });
+  });
+
+  test('stops in time while the broker is away', async () => {
+    const silent = await listenSilently();
+    closers.push(silent.close);
+    const consumer = createServiceBusConsumer({ ...keyed('errors'), credential: keyAt(silent.port), concurrency: 1 });
+    await consumer.start(async () => ({ kind: 'complete' }));
+    await delay(200);
+    const startedAt = performance.now();
+    await consumer.stop(within(500));
+    assert.ok(performance.now() - startedAt < 3_500);
   });
 
   test('keeps the order of each session in a mixed batch', async () => {

@@ -6,10 +6,10 @@ import type { ServiceBusOptions } from './service-bus-options.ts';
 export const OPERATION_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 5_000;
 
-/** A new connection, made on first use. Callers retry by themselves, with a new client: this one tries only once more. */
-export function openClient({ namespace, endpoint, credential }: ServiceBusOptions): ServiceBusClient {
+/** A new connection, made on first use. Callers retry by themselves with a new client; `maxRetries` is for the SDK's own tries on this one. */
+export function openClient({ namespace, endpoint, credential }: ServiceBusOptions, maxRetries: number): ServiceBusClient {
   const options: ServiceBusClientOptions = {
-    retryOptions: { maxRetries: 1, retryDelayInMs: 200, maxRetryDelayInMs: 1_000, timeoutInMs: OPERATION_TIMEOUT_MS },
+    retryOptions: { maxRetries, retryDelayInMs: 200, maxRetryDelayInMs: 1_000, timeoutInMs: OPERATION_TIMEOUT_MS },
     ...(endpoint === undefined ? {} : { customEndpointAddress: endpoint }),
   };
   if ('connectionString' in credential) return new ServiceBusClient(credential.connectionString.reveal(), options);

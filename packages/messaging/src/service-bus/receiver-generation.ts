@@ -33,7 +33,7 @@ export class ReceiverGeneration {
 
   constructor(props: GenerationProps) {
     this.#props = props;
-    this.#client = openClient(props.options);
+    this.#client = openClient(props.options, 1);
     this.#receiver = this.#client.createReceiver(props.options.queue, { maxAutoLockRenewalDurationInMs: LOCK_RENEWAL_MS, skipParsingBodyAsJson: true });
     this.#subscription = this.#receiver.subscribe(
       { processMessage: (message) => this.#process(message), processError: async (args) => this.#onError(args) },

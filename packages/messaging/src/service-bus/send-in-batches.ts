@@ -2,6 +2,9 @@ import type { ServiceBusMessage, ServiceBusMessageBatch, ServiceBusSender } from
 import { StoreError } from '@skiff/model/store-error';
 import type { OutgoingMessage } from '../event-bus.ts';
 
+/** Limit of Service Bus for message and session ids, in characters. */
+const MAX_ID_LENGTH = 128;
+
 /** Sends the messages in order in as few batches as their size allows. Resolves when the broker has confirmed all. */
 export async function sendInBatches(sender: ServiceBusSender, messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<void> {
   const options = { abortSignal: signal };
@@ -16,6 +19,15 @@ export async function sendInBatches(sender: ServiceBusSender, messages: readonly
     }
   }
   if (batch !== undefined) await sender.sendMessages(batch, options);
+}
+
+/** The SDK refuses these with an error without a code, in the middle of a batch. @throws {StoreError} `invalid` */
+export function checkIds(messages: readonly OutgoingMessage[]): void {
+  for (const { messageId, sessionId } of messages) {
+    if (messageId === '' || messageId.length > MAX_ID_LENGTH || (sessionId?.length ?? 0) > MAX_ID_LENGTH) {
+      throw new StoreError({ code: 'invalid', message: `message and session ids have 1 to ${MAX_ID_LENGTH} characters` });
+    }
+  }
 }
 
 /** One list per session id, each in order: a batch takes the session of its first message. */

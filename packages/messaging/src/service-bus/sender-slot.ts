@@ -50,7 +50,7 @@ export class SenderSlot {
   #acquire(): Connected {
     if (this.#current !== undefined && performance.now() - this.#current.openedAt > RECYCLE_AFTER_MS) this.#retire(this.#current);
     if (this.#current !== undefined) return this.#current;
-    const client = openClient(this.#options);
+    const client = openClient(this.#options, 0);
     const sender = client.createSender(this.#options.queue);
     this.#current = { client, sender, openedAt: performance.now(), users: 0, retired: false };
     return this.#current;

@@ -14,6 +14,8 @@ const RECYCLE_AFTER_MS = 30 * 60_000;
 const RECYCLE_IDLE_AFTER_MS = 2 * 60_000;
 const CHECK_EVERY_MS = 5_000;
 const BACKOFF = { baseMs: 200, capMs: 5_000, random: Math.random };
+/** For giving messages back and closing after the handlers were aborted; a broker that is gone must not hold up a stop. */
+const SETTLE_GRACE_MS = 2_000;
 /** A connection that lasted so long counts as good: the next failure starts at the shortest wait again. */
 const GOOD_AFTER_MS = 10_000;
 
@@ -44,12 +46,22 @@ export class ServiceBusConsumer implements EventConsumer {
 
   async stop(signal: AbortSignal): Promise<void> {
     this.#stopping.abort();
-    const cut = (): void => this.#handlers.abort(signal.reason);
+    const outOfTime = Promise.withResolvers<void>();
+    let grace: NodeJS.Timeout | undefined;
+    const cut = (): void => {
+      this.#handlers.abort(signal.reason);
+      grace = setTimeout(outOfTime.resolve, SETTLE_GRACE_MS);
+    };
     if (signal.aborted) cut();
     signal.addEventListener('abort', cut, { once: true });
+    await Promise.race([this.#drained(), outOfTime.promise]);
+    signal.removeEventListener('abort', cut);
+    clearTimeout(grace);
+  }
+
+  async #drained(): Promise<void> {
     await this.#loop;
     await Promise.all(this.#retiring);
-    signal.removeEventListener('abort', cut);
   }
 
   async #run(handler: MessageHandler): Promise<void> {

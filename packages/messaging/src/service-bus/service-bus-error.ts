@@ -18,16 +18,17 @@ const CODES: Readonly<Record<string, StoreErrorCode>> = {
 };
 
 /** Turns what the SDK throws into a `StoreError`. What is not known may have had an effect: `unavailable`. */
-export function toStoreError(error: unknown, operation: string, signal?: AbortSignal): StoreError {
-  if (error instanceof StoreError) return error;
+export function toStoreError(thrown: unknown, operation: string, signal?: AbortSignal): StoreError {
+  if (thrown instanceof StoreError) return thrown;
+  // After several tries of its own the SDK throws all their errors as one, without a code.
+  const error: unknown = thrown instanceof AggregateError ? (thrown.errors.at(-1) ?? thrown) : thrown;
   const vendorCode = codeOf(error);
   const detail = error instanceof Error ? error.message : String(error);
   const make = (code: StoreErrorCode): StoreError => new StoreError({ code, message: `${operation}: ${detail}`, vendorCode, cause: error });
   if (signal?.aborted) return make('aborted');
   const known = vendorCode === undefined ? undefined : CODES[vendorCode];
   if (known !== undefined) return make(known);
-  // The SDK checks its arguments with plain type errors: a message id of more than 128 characters, for instance.
-  return make(error instanceof TypeError ? 'invalid' : 'unavailable');
+  return make('unavailable');
 }
 
 function codeOf(error: unknown): string | undefined {

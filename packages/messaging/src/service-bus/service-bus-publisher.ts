@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isTransient, StoreError } from '@skiff/model/store-error';
 import type { EventPublisher, OutgoingMessage } from '../event-bus.ts';
 import { backoffMs } from './backoff.ts';
-import { groupBySession, sendInBatches } from './send-in-batches.ts';
+import { checkIds, groupBySession, sendInBatches } from './send-in-batches.ts';
 import { SenderSlot } from './sender-slot.ts';
 import { toStoreError } from './service-bus-error.ts';
 import type { ServiceBusOptions } from './service-bus-options.ts';
@@ -10,6 +10,8 @@ import type { ServiceBusOptions } from './service-bus-options.ts';
 const ATTEMPTS = 3;
 const BACKOFF = { baseMs: 100, capMs: 2_000, random: Math.random };
 const PUBLISH_TIMEOUT_MS = 30_000;
+/** Doubles with each attempt. A link that the broker detaches under a send leaves the SDK waiting: better a new connection soon. */
+const FIRST_ATTEMPT_TIMEOUT_MS = 3_000;
 const PARALLEL_GROUPS = 8;
 
 /**
@@ -28,6 +30,7 @@ export class ServiceBusPublisher implements EventPublisher {
 
   async publish(messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<void> {
     if (this.#closing.signal.aborted) throw new StoreError({ code: 'aborted', message: 'the publisher is closed' });
+    checkIds(messages);
     const timeout = AbortSignal.timeout(PUBLISH_TIMEOUT_MS);
     const stop = AbortSignal.any([signal, timeout, this.#closing.signal]);
     const groups = groupBySession(messages);
@@ -51,8 +54,9 @@ export class ServiceBusPublisher implements EventPublisher {
   async #send(messages: readonly OutgoingMessage[], stop: AbortSignal): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       stop.throwIfAborted();
+      const attemptSignal = AbortSignal.any([stop, AbortSignal.timeout(FIRST_ATTEMPT_TIMEOUT_MS * 2 ** (attempt - 1))]);
       try {
-        await this.#slot.use((sender) => sendInBatches(sender, messages, stop));
+        await this.#slot.use((sender) => sendInBatches(sender, messages, attemptSignal));
         return;
       } catch (error) {
         const failure = toStoreError(error, 'publish', stop);

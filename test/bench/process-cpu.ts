@@ -1,0 +1,19 @@
+import { readFileSync } from 'node:fs';
+
+/** USER_HZ: 100 on every Linux that matters (getconf CLK_TCK). */
+const TICKS_PER_SECOND = 100;
+
+/** CPU seconds, user and system, that a process and its ended children have used. Linux only (proc(5), /proc/pid/stat). */
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The command's name may hold blanks and parentheses: fields are counted from after the last one.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [utime, stime, cutime, cstime] = [11, 12, 13, 14].map((index) => Number(fields[index]));
+  return ((utime ?? 0) + (stime ?? 0) + (cutime ?? 0) + (cstime ?? 0)) / TICKS_PER_SECOND;
+}
+
+/** Largest resident set so far, in MiB. */
+export function peakRssMibOf(pid: number): number {
+  const match = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(match?.[1] ?? Number.NaN) / 1024;
+}

@@ -7,7 +7,7 @@ import type { SftpUser } from '@skiff/model/sftp-user';
 import { type Clock, systemClock } from '@skiff/runtime/clock';
 import type { Logger } from '@skiff/runtime/logger';
 import { type ChangedRef, type ResourceEvent, type ResourceRef, type ResourceSource, refKey, type SecretLookup } from '../resource-source.ts';
-import { FolderLoader, type FolderTiming } from './folder-loader.ts';
+import { FolderLoader, type FolderLook, type FolderTiming } from './folder-loader.ts';
 import { describeProblem, withFolderProblems } from './folder-status.ts';
 import type { FileState, FolderProblem, FolderView } from './folder-view.ts';
 import { type ObjectRecords, openObjectRecords } from './object-records.ts';
@@ -37,8 +37,9 @@ export interface FolderSource extends ResourceSource {
 const DEFAULT_TIMING: FolderTiming = { pollMs: 1000, settleMs: 300, maxUnsettledMs: 3000 };
 /** Between two scans, however many notices there are, in milliseconds. */
 const MIN_SCAN_INTERVAL_MS = 100;
-/** Scanning takes at most a tenth of the time, on slow disks too. */
-const REST_PER_SCAN = 9;
+/** Looking takes at most a fifth of the time where a scan is slow, but no change waits longer than this for the next, in milliseconds. */
+const REST_PER_SCAN = 4;
+const MAX_REST_MS = 5000;
 
 /**
  * Makes the source; {@link ResourceSource.start} reads the folder.
@@ -161,14 +162,16 @@ class PolledFolder implements FolderSource {
         watcher = undefined;
       });
       const startedMs = this.#clock.monotonicMs();
-      let outcome: 'moving' | 'still' = 'still';
+      let outcome: FolderLook['kind'] = 'same';
       try {
         outcome = await this.#look(this.#stopping.signal);
       } catch (err) {
         if (this.#stopping.signal.aborted) break;
         this.#logger.error({ err }, 'folder cannot be read');
       }
-      const restMs = Math.max(MIN_SCAN_INTERVAL_MS, REST_PER_SCAN * (this.#clock.monotonicMs() - startedMs));
+      // Reading what has changed is work that was asked for: it earns no rest.
+      const scanMs = outcome === 'changed' ? 0 : this.#clock.monotonicMs() - startedMs;
+      const restMs = Math.min(MAX_REST_MS, Math.max(MIN_SCAN_INTERVAL_MS, REST_PER_SCAN * scanMs));
       if (outcome === 'moving') await this.#pause(Math.max(this.#timing.settleMs, restMs));
       else {
         await this.#pause(restMs);
@@ -208,7 +211,7 @@ class PolledFolder implements FolderSource {
     });
   }
 
-  async #look(signal: AbortSignal): Promise<'moving' | 'still'> {
+  async #look(signal: AbortSignal): Promise<FolderLook['kind']> {
     const look = await this.#loader.look(signal);
     if (look.kind === 'changed') {
       this.#logIgnored(look.files);
@@ -216,7 +219,7 @@ class PolledFolder implements FolderSource {
       this.#loaded = true;
     }
     if (look.kind !== 'moving') await this.#saveRecords(signal);
-    return look.kind === 'moving' ? 'moving' : 'still';
+    return look.kind;
   }
 
   #show(read: FolderView): void {

@@ -66,16 +66,35 @@ export class RowReconciler<Row extends OwnedRow> {
       endpoint === undefined ? await this.#knownId(endpointKey) : await repository.endpointId(endpoint.metadata.namespace, endpoint.metadata.name);
     const desired = items.map(({ row }) => row).filter((row) => row !== undefined);
     if (endpointId !== undefined) {
-      const actual = await this.#stage.load(endpointId);
+      const actual = await this.#load(endpointId, desired);
       const steps = this.#withoutGuesses(evaluate(desired, actual, this.#stage.keyOf), actual, items);
-      for (let start = 0; start < steps.length; start += STEPS_PER_TRANSACTION) {
-        await this.#stage.apply(endpointId, steps.slice(start, start + STEPS_PER_TRANSACTION));
-      }
+      await this.#apply(endpointId, steps);
       const deletes = steps.filter((step) => step.kind === 'delete').length;
       if (steps.length > 0) logger.info({ endpoint: endpointKey, kind: this.#stage.kind, puts: steps.length - deletes, deletes }, 'rows written');
     }
     if (endpoint === undefined) this.#programmed.delete(endpointKey);
     else this.#programmed.set(endpointKey, new Map(items.map(({ ref, row }) => [refKey(ref), digest(row)])));
+  }
+
+  /** A damaged row hides all others; writing what should be there anew repairs it. */
+  async #load(endpointId: number, desired: readonly Row[]): Promise<readonly Row[]> {
+    try {
+      return await this.#stage.load(endpointId);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'invalid') throw error;
+      this.#context.logger.warn({ endpointId, kind: this.#stage.kind, err: error }, 'rows are damaged and written anew');
+      await this.#apply(
+        endpointId,
+        desired.map((row) => ({ kind: 'put', row })),
+      );
+      return await this.#stage.load(endpointId);
+    }
+  }
+
+  async #apply(endpointId: number, steps: readonly RowStep<Row, string>[]): Promise<void> {
+    for (let start = 0; start < steps.length; start += STEPS_PER_TRANSACTION) {
+      await this.#stage.apply(endpointId, steps.slice(start, start + STEPS_PER_TRANSACTION));
+    }
   }
 
   /** Without making a number for an endpoint that is not there. */

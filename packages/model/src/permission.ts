@@ -12,19 +12,18 @@ export interface PermissionRule {
 
 /**
  * Decides one permission on one path: the rule with the deepest matching directory wins; without any matching rule nothing
- * is allowed; without any rules at all everything is.
+ * is allowed; without any rules at all everything is. Of several rules for that directory (`/in` and `/in/`) each must allow it.
  */
 export function isPermitted(rules: readonly PermissionRule[] | undefined, permission: Permission, path: VirtualPath): boolean {
   if (rules === undefined) return true;
-  let best: PermissionRule | undefined;
+  let allowed = false;
   let bestDepth = -1;
   for (const rule of rules) {
     const directory = parseVirtualPath(rule.path);
     const depth = directory === ROOT_PATH ? 0 : directory.length;
-    if (depth > bestDepth && isWithin(path, directory)) {
-      best = rule;
-      bestDepth = depth;
-    }
+    if (depth < bestDepth || !isWithin(path, directory)) continue;
+    allowed = rule.allow.includes(permission) && (allowed || depth > bestDepth);
+    bestDepth = depth;
   }
-  return best?.allow.includes(permission) ?? false;
+  return allowed;
 }

@@ -48,7 +48,11 @@ export interface OpenDirectory {
   close(): void;
 }
 
-/** What a logged-in user's channel can do. Failures are thrown as {@link SftpError}; anything else becomes SSH_FX_FAILURE and is logged. */
+/**
+ * What a logged-in user's channel can do. Failures are thrown as {@link SftpError}; anything else becomes SSH_FX_FAILURE and
+ * is logged. Calls of one channel overlap, except that a call waits for earlier ones on the same path, or on one above or
+ * below it, when either changes something; the `close` of a file that was opened for writing counts as such a change.
+ */
 export interface SftpBackend {
   open(path: VirtualPath, flags: OpenFlags, attributes: FileAttributes): Promise<OpenFile>;
   openDirectory(path: VirtualPath): Promise<OpenDirectory>;

@@ -205,6 +205,10 @@ export class SshConnection<Identity> implements Connection {
     this.#gone.abort();
     if (this.#transport === undefined) this.#logger.debug({ receivedBytes: this.#options.socket.bytesRead }, 'connection closed before identification');
     this.#options.onClosed();
-    if (this.#login !== undefined) this.#options.application.onClose?.(this.#login.identity, this);
+    try {
+      if (this.#login !== undefined) this.#options.application.onClose?.(this.#login.identity, this);
+    } catch (err) {
+      this.#logger.error({ err }, 'handling the end of a connection failed');
+    }
   }
 }

@@ -2,7 +2,7 @@ import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { Logger } from '@skiff/runtime/logger';
 import type { Secret } from '@skiff/runtime/secret';
-import ssh2 from 'ssh2';
+import ssh2, { type Connection as Client } from 'ssh2';
 import type { SftpBackend } from '../backend.ts';
 import { DEFAULT_SFTP_LIMITS, type SftpLimits } from '../dispatch/flow-budget.ts';
 import type { Gate } from '../dispatch/gate.ts';
@@ -211,18 +211,25 @@ class HardenedListener<Identity> implements SshListener {
     server.on('error', (err: unknown) => this.#options.logger.error({ err }, 'SSH server failed'));
     server.on('connection', (client, info) => {
       client.on('error', () => {});
-      const limits = this.#limits;
-      const identification = info.header.identRaw;
-      const transport = guardTransport(client, {
-        kex: KEY_EXCHANGES,
-        cipher: ciphersFor(identification),
-        signatureAlgorithms: SIGNATURE_ALGORITHMS,
-        rekey: { bytes: limits.rekeyBytes, ms: limits.rekeyMs, answerMs: REKEY_ANSWER_MS },
-      });
-      if (typeof transport.socket === 'object' && transport.socket !== null)
-        this.#bySocket.get(transport.socket)?.identified(client, transport, identification);
+      try {
+        this.#onIdentified(client, info.header.identRaw);
+      } catch (err) {
+        this.#options.logger.error({ err }, 'connection could not be hardened');
+        client.end();
+      }
     });
     return server;
+  }
+
+  #onIdentified(client: Client, identification: string): void {
+    const { rekeyBytes, rekeyMs } = this.#limits;
+    const transport = guardTransport(client, {
+      kex: KEY_EXCHANGES,
+      cipher: ciphersFor(identification),
+      signatureAlgorithms: SIGNATURE_ALGORITHMS,
+      rekey: { bytes: rekeyBytes, ms: rekeyMs, answerMs: REKEY_ANSWER_MS },
+    });
+    this.#bySocket.get(transport.socket)?.identified(client, transport, identification);
   }
 
   #onSocket(socket: Socket): void {

@@ -28,7 +28,7 @@ const padding = new PaddingPool();
 /** What the listener and the channels of one connection need of its transport. */
 export interface GuardedTransport {
   /** The socket below, to find what is known of it. */
-  readonly socket: unknown;
+  readonly socket: object;
   /** The answer to the current authentication request was sent: hand over the next. */
   readonly authenticationAnswered: () => void;
   /** Counts sent payload towards the next key exchange. */

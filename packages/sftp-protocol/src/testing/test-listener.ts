@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { type Logger, silentLogger } from '@skiff/runtime/logger';
 import { Secret } from '@skiff/runtime/secret';
 import ssh2 from 'ssh2';
@@ -12,15 +11,6 @@ export const TEST_PASSWORD = 'correct horse';
 export function newKey(type: 'ed25519' | 'ecdsa' | 'rsa' = 'ed25519'): { readonly private: string; readonly public: string } {
   if (type === 'rsa') return ssh2.utils.generateKeyPairSync('rsa', { bits: 3072 });
   return type === 'ecdsa' ? ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256 }) : ssh2.utils.generateKeyPairSync('ed25519');
-}
-
-/** A PEM key, as a Secret might hold it. */
-export function newPemKey(): string {
-  return generateKeyPairSync('rsa', {
-    modulusLength: 3072,
-    privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-  }).privateKey;
 }
 
 export interface TestListener extends AsyncDisposable {

@@ -67,7 +67,8 @@ const entities: EmulatorConfigFile = {
   },
 };
 
-describe('service bus emulator under the unmodified SDK', () => {
+// Each test has its own queue, so they may run at the same time.
+describe('service bus emulator under the unmodified SDK', { concurrency: 8 }, () => {
   let dir: string;
   let azure: Azure;
   let client: ServiceBusClient;

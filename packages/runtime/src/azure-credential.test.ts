@@ -20,7 +20,8 @@ function rig(answer: (call: number) => AccessToken | Error | null) {
 }
 
 const token = (text: string, expiresOnTimestamp: number): AccessToken => ({ token: text, expiresOnTimestamp });
-const httpError = (statusCode: number): Error => Object.assign(new Error(`answer ${statusCode}`), { name: 'AuthenticationError', statusCode });
+const away = (): Error => Object.assign(new Error('endpoints_resolution_error'), { name: 'CredentialUnavailableError' });
+const refused = (code: string): Error => Object.assign(new Error(`invalid_client: ${code}: no`), { name: 'CredentialUnavailableError' });
 
 describe('Azure credential', () => {
   it('fetches one token for all who ask together, and keeps it', async () => {
@@ -38,7 +39,7 @@ describe('Azure credential', () => {
   });
 
   it('serves the old token while it is replaced in the background, and when that fails', async () => {
-    const { state, credential } = rig((call) => (call === 2 ? httpError(400) : token(`t${call}`, 1_000_000 + HOUR_MS * call)));
+    const { state, credential } = rig((call) => (call === 2 ? refused('AADSTS700213') : token(`t${call}`, 1_000_000 + HOUR_MS * call)));
     await credential.getToken('a');
     state.nowMs += HOUR_MS - 4 * 60_000;
     assert.equal((await credential.getToken('a'))?.token, 't1');
@@ -56,16 +57,17 @@ describe('Azure credential', () => {
   });
 
   it('tries again when the token service is away', async () => {
-    const { state, credential } = rig((call) => (call < 3 ? httpError(503) : token('t', state.nowMs + HOUR_MS)));
+    const failures = [away(), refused('AADSTS90033')];
+    const { state, credential } = rig((call) => failures[call - 1] ?? token('t', state.nowMs + HOUR_MS));
     assert.equal((await credential.getToken('a'))?.token, 't');
     assert.equal(state.calls, 3);
   });
 
   it('does not repeat what configuration has to mend, and says so', async () => {
-    const { state, credential } = rig(() => httpError(401));
+    const { state, credential } = rig(() => refused('AADSTS700213'));
     await assert.rejects(
       credential.getToken('a'),
-      (error) => error instanceof StoreError && error.code === 'denied' && error.vendorCode === 'AuthenticationError',
+      (error) => error instanceof StoreError && error.code === 'denied' && error.vendorCode === 'CredentialUnavailableError',
     );
     assert.equal(state.calls, 1);
   });

@@ -1,4 +1,4 @@
-import { AzureAuthorityHosts, CredentialUnavailableErrorName, DefaultAzureCredential, WorkloadIdentityCredential } from '@azure/identity';
+import { AzureAuthorityHosts, DefaultAzureCredential, WorkloadIdentityCredential } from '@azure/identity';
 import { StoreError } from '@skiff/model/store-error';
 import { DeadlineError, withDeadline } from './abort.ts';
 import type { Logger } from './logger.ts';
@@ -118,11 +118,14 @@ function isKnownAuthority(host: string | undefined): boolean {
   return Object.values(AzureAuthorityHosts).some((known) => known === withoutSlash);
 }
 
-/** Wrong configuration does not mend itself: no such identity, a federation that does not match. */
+/**
+ * Wrong configuration does not mend itself: an identity that does not exist, a federation that does not match. The SDK gives the same
+ * error class to these and to an outage, so it is the code of the token service (`AADSTS…`) that tells them apart.
+ * AADSTS90033 and AADSTS50196 are its words for an outage and for throttling (Microsoft Entra authentication error codes).
+ */
 function mayPass(error: unknown): boolean {
-  if (nameOf(error) === CredentialUnavailableErrorName) return false;
-  const status = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : undefined;
-  return status === undefined || status === 408 || status === 429 || status >= 500;
+  const text = error instanceof Error ? error.message : '';
+  return !/AADSTS[0-9]+/.test(text) || /AADSTS(90033|50196)\b/.test(text);
 }
 
 function nameOf(error: unknown): string | undefined {

@@ -30,23 +30,26 @@ export interface ObjectRecords {
 export async function openObjectRecords(stateDirectory: string, signal: AbortSignal): Promise<ObjectRecords> {
   const file = join(stateDirectory, 'objects.json');
   const records = parseRecords(await readJsonFile(file, signal), file);
+  const stampedBefore = new WeakMap<SftpResource, Stamped>();
   let dirty = false;
   return {
     stamp(resources, now) {
       const stamped = new Map<string, SftpResource>();
       for (const [ref, resource] of resources) {
         const known = records.get(ref);
-        const specHash = sha256(canonicalJson(resource.spec));
-        const record: ObjectRecord = {
-          creationTimestamp: known?.creationTimestamp ?? now.toISOString(),
-          generation: known === undefined ? 1 : known.generation + (known.specHash === specHash ? 0 : 1),
-          specHash,
-        };
-        if (known?.specHash !== specHash) {
+        const before = stampedBefore.get(resource);
+        if (before !== undefined && before.record === known) {
+          stamped.set(ref, before.resource);
+          continue;
+        }
+        const record = nextRecord(known, resource, now);
+        if (record !== known) {
           records.set(ref, record);
           dirty = true;
         }
-        stamped.set(ref, withMetadata(resource, ref, record));
+        const made = withMetadata(resource, ref, record);
+        stampedBefore.set(resource, { record, resource: made });
+        stamped.set(ref, made);
       }
       return stamped;
     },
@@ -63,6 +66,18 @@ export async function openObjectRecords(stateDirectory: string, signal: AbortSig
       dirty = false;
     },
   };
+}
+
+/** What came of an object that was read, so that one whose file has not changed costs nothing and stays the same object. */
+interface Stamped {
+  readonly record: ObjectRecord;
+  readonly resource: SftpResource;
+}
+
+function nextRecord(known: ObjectRecord | undefined, resource: SftpResource, now: Date): ObjectRecord {
+  const specHash = sha256(canonicalJson(resource.spec));
+  if (known === undefined) return { creationTimestamp: now.toISOString(), generation: 1, specHash };
+  return known.specHash === specHash ? known : { ...known, generation: known.generation + 1, specHash };
 }
 
 function withMetadata(resource: SftpResource, ref: string, record: ObjectRecord): SftpResource {

@@ -25,6 +25,7 @@ export interface UserStageOptions {
 
 /** SftpUsers become the rows that the servers look logins up in. */
 export function userStage({ source, repository, credentials, clock }: UserStageOptions): RowStage<UserRow> {
+  const readPublicKey = remembering(credentials.readPublicKey);
   return {
     kind: 'SftpUser',
     keyOf: (row) => row.username,
@@ -35,11 +36,26 @@ export function userStage({ source, repository, credentials, clock }: UserStageO
       }
       const lookUp = await lookUpSecrets(source, users);
       const passwords: PasswordHashes = { lookUp, problemOf: credentials.passwordHashProblem };
-      const translated = translateUsers({ endpoint, users, passwords, readPublicKey: credentials.readPublicKey, now: clock.now() });
+      const translated = translateUsers({ endpoint, users, passwords, readPublicKey, now: clock.now() });
       return { items: translated.users.map(({ user, row, verdict }) => ({ ref: refOf(user), row, verdict })), revisitAt: translated.revisitAt };
     },
     load: (endpointId) => repository.users(endpointId),
     apply: (endpointId, steps) => repository.applyUsers(endpointId, steps),
+  };
+}
+
+/** Of 4,000 users one changes: the keys of the others need not be checked again. Emptied when full, some 10 MiB. */
+const REMEMBERED_KEYS = 20_000;
+
+function remembering(read: CredentialReaders['readPublicKey']): CredentialReaders['readPublicKey'] {
+  const known = new Map<string, ReturnType<typeof read>>();
+  return (line) => {
+    const remembered = known.get(line);
+    if (remembered !== undefined) return remembered;
+    const result = read(line);
+    if (known.size >= REMEMBERED_KEYS) known.clear();
+    known.set(line, result);
+    return result;
   };
 }
 

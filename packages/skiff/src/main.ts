@@ -11,6 +11,7 @@ const MODES: Readonly<Record<string, () => Promise<Mode>>> = {
   'sftp-server': async () => (await import('./modes/sftp-server.ts')).runSftpServer,
   router: async () => (await import('./modes/router.ts')).runRouter,
   'hash-password': async () => (await import('./modes/hash-password.ts')).runHashPassword,
+  'self-check': async () => (await import('./modes/self-check.ts')).runSelfCheck,
 };
 
 /** Exit codes: 0 all well, 1 it failed, 2 it was called or configured wrongly (sysexits would say 64 and 78; shells expect 2). */

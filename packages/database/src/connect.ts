@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { StoreError } from '@skiff/model/store-error';
 import type { Logger } from '@skiff/runtime/logger';
 import { Secret } from '@skiff/runtime/secret';
@@ -49,12 +50,20 @@ export interface Database {
 
 /**
  * Opens a bounded pool. Connects on first use, so that a process can start while the database is away.
- * @throws {StoreError} `invalid` for a URL that cannot be read, or for a token without TLS.
+ * @throws {StoreError} `invalid` for a URL that cannot be read, for a token without TLS, and for TLS to a bare address.
  */
 export function openDatabase(config: DatabaseConfig): Database {
   const address = parseDatabaseUrl(config.url);
   if (config.passwordProvider !== undefined && config.ssl === undefined && address.socketPath === undefined) {
     throw new StoreError({ code: 'invalid', vendorCode: 'TLS_REQUIRED', message: 'a token as database password needs TLS: turn TLS on for the database' });
+  }
+  if (config.ssl !== undefined && isIP(address.host) !== 0) {
+    // mysql2 compares the certificate with the name `localhost` then.
+    throw new StoreError({
+      code: 'invalid',
+      vendorCode: 'TLS_NEEDS_NAME',
+      message: 'TLS for the database needs a host name in the database URL, not an address',
+    });
   }
   if (!Number.isInteger(config.poolSize) || config.poolSize < 1) throw new RangeError('poolSize must be a positive integer');
   const ssl = config.ssl === undefined ? undefined : toSslOptions(config.ssl);

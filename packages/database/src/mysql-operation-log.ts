@@ -30,7 +30,11 @@ export interface OperationLogOptions {
 /** The write-ahead rows in MySQL. One object per process: calls share transactions only within it. */
 export function createOperationLog(database: Database, options: OperationLogOptions = {}): OperationLog {
   const idOf = (call: { readonly ref: OperationRef }) => call.ref.id;
-  const begins = new GroupCommit({ run: (calls: readonly BeginCall[]) => withRetries(() => beginAll(database, calls), { idempotent: true }), keyOf: (call) => call.intent.id, sizeOf: planBytes });
+  const begins = new GroupCommit({
+    run: (calls: readonly BeginCall[]) => withRetries(() => beginAll(database, calls), { idempotent: true }),
+    keyOf: (call) => call.intent.id,
+    sizeOf: planBytes,
+  });
   const committings = new GroupCommit({ run: (calls: readonly CommittingCall[]) => committingAll(database, calls), keyOf: idOf, sizeOf: planBytes });
   const committeds = new GroupCommit({ run: (calls: Parameters<typeof committedAll>[1]) => committedAll(database, calls), keyOf: idOf });
   const aborts = new GroupCommit({ run: (calls: Parameters<typeof abortAll>[1]) => abortAll(database, calls), keyOf: idOf });

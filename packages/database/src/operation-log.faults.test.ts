@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sql } from 'kysely';
 import { isTransient, StoreError } from '@skiff/model/store-error';
 import type { OperationId } from '@skiff/model/upload-state';
 import { silentLogger } from '@skiff/runtime/logger';
+import { sql } from 'kysely';
 import { openDatabase } from './connect.ts';
 import { createOperationLog } from './mysql-operation-log.ts';
 import type { OperationLog } from './operation-log.ts';
@@ -145,7 +145,10 @@ describe('operation log under faults', () => {
     await Promise.all([bump(1, 2), bump(2, 1)]);
     assert.ok(runs > 2, 'there was a deadlock');
     const { rows } = await sql<{ value: number }>`SELECT value FROM pair`.execute(database.queries);
-    assert.deepEqual(rows.map((row) => row.value), [2, 2]);
+    assert.deepEqual(
+      rows.map((row) => row.value),
+      [2, 2],
+    );
   });
 
   it('fails with unavailable, not with a guess, when the database is away', async () => {
@@ -164,7 +167,9 @@ async function kill50(signal: AbortSignal): Promise<number> {
   const own = await sql<{ id: string }>`SELECT CONNECTION_ID() AS id`.execute(test.database.queries);
   let killed = 0;
   while (killed < 50 && !signal.aborted) {
-    const { rows } = await sql<{ id: string }>`SELECT id FROM information_schema.processlist WHERE db = ${schema} AND id <> CONNECTION_ID()`.execute(test.database.queries);
+    const { rows } = await sql<{ id: string }>`SELECT id FROM information_schema.processlist WHERE db = ${schema} AND id <> CONNECTION_ID()`.execute(
+      test.database.queries,
+    );
     const victims = rows.filter((row) => row.id !== own.rows[0]?.id);
     const victim = victims[Math.floor(Math.random() * victims.length)];
     if (victim !== undefined) {

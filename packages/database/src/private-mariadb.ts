@@ -19,6 +19,9 @@ const PROGRESS_EVERY_MS = 5_000;
 const STOP_TIMEOUT_MS = 15_000;
 const INSTALL_TIMEOUT_MS = 60_000;
 const SCHEMA = 'skiff';
+/** The free port that was found may be taken until the server listens on it. */
+const MAX_ATTEMPTS = 3;
+const PORT_TAKEN = 'Address already in use';
 
 export interface PrivateMariadbProps {
   /** Kept between starts; made when it is not there. */
@@ -28,6 +31,8 @@ export interface PrivateMariadbProps {
   readonly signal: AbortSignal;
   /** Deletes `dataDir` once the server has ended, even when this process was killed. For tests. */
   readonly ephemeral?: boolean;
+  /** Further server options, such as `--ssl-cert=…`. */
+  readonly options?: readonly string[];
 }
 
 export interface PrivateMariadb {
@@ -57,13 +62,16 @@ export async function startPrivateMariadb(props: PrivateMariadbProps): Promise<P
     logger.info({ dataDir, version: programs.version }, 'preparing a private database');
     await install(programs, dataDir, signal);
   }
-  // Not in the data directory: a socket's path has at most 107 bytes.
-  const runDir = await mkdtemp(join(tmpdir(), 'skiff-db-'));
-  try {
-    return await launch(props, programs, runDir);
-  } catch (error) {
-    await rm(runDir, { recursive: true, force: true });
-    throw error;
+  for (let attempt = 1; ; attempt++) {
+    // Not in the data directory: a socket's path has at most 107 bytes.
+    const runDir = await mkdtemp(join(tmpdir(), 'skiff-db-'));
+    try {
+      return await launch(props, programs, runDir);
+    } catch (error) {
+      await rm(runDir, { recursive: true, force: true });
+      if (attempt >= MAX_ATTEMPTS || !(error instanceof StoreError) || !error.message.includes(PORT_TAKEN)) throw error;
+      logger.info({ attempt }, 'another program took the port of the private database, trying another');
+    }
   }
 }
 
@@ -88,6 +96,7 @@ async function launch(props: PrivateMariadbProps, programs: MariadbPrograms, run
       '--bind-address=127.0.0.1',
       `--port=${port}`,
       ...SERVER_SETTINGS,
+      ...(props.options ?? []),
     ],
     remove: props.ephemeral === true ? [runDir, dataDir] : [runDir],
   });
@@ -96,19 +105,26 @@ async function launch(props: PrivateMariadbProps, programs: MariadbPrograms, run
       tail(errorLog).then(resolve, () => resolve(''));
     });
   });
+  const kill = async () => {
+    server.ref();
+    if (server.pid !== undefined && server.exitCode === null && server.signalCode === null) server.kill('SIGUSR1');
+    await ended;
+  };
   const stop = async () => {
+    // From here on we wait for it, and must not end before.
+    server.ref();
     server.stdin?.destroy();
     if (await Promise.race([ended.then(() => true), sleep(STOP_TIMEOUT_MS, false, { ref: false })])) return;
     logger.warn({}, 'private database does not end, killing it');
-    if (server.pid !== undefined) process.kill(-server.pid, 'SIGKILL');
-    await ended;
+    await kill();
   };
   const account = `mysql://skiff:${password}@`;
   const url = new Secret(`${account}localhost/${SCHEMA}?socketPath=${encodeURIComponent(socketPath)}`);
   try {
     await waitUntilReady({ url, ended, logger, signal, errorLog });
   } catch (error) {
-    await stop();
+    // While it starts it does not listen to anything gentler, and has nothing to lose.
+    await kill();
     throw error;
   }
   await rm(initFile, { force: true });

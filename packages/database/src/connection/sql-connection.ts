@@ -1,3 +1,5 @@
+import { connect as connectSocket, type Socket } from 'node:net';
+import type { StoreError } from '@skiff/model/store-error';
 import type { Secret } from '@skiff/runtime/secret';
 import type { SslOptions } from 'mysql2';
 import { type Connection, createConnection } from 'mysql2';
@@ -26,19 +28,33 @@ export interface SqlConnectionProps {
  */
 export class SqlConnection {
   readonly #connection: Connection;
+  readonly #socket: Socket;
   readonly #queryTimeoutMs: number;
   #broken = false;
+  /** Ends the call under way. */
+  #pending: (() => void) | undefined;
 
-  private constructor(connection: Connection, queryTimeoutMs: number) {
+  private constructor(connection: Connection, socket: Socket, queryTimeoutMs: number) {
     this.#connection = connection;
+    this.#socket = socket;
     this.#queryTimeoutMs = queryTimeoutMs;
   }
 
   /** @throws {StoreError} */
   static async open(props: SqlConnectionProps): Promise<SqlConnection> {
     const { address, ssl } = props;
+    // Our own socket: mysql2 only ends its own politely, which a server that hangs never answers.
+    const socket =
+      address.socketPath === undefined
+        ? connectSocket({ host: address.host, port: address.port, noDelay: true, keepAlive: true })
+        : connectSocket(address.socketPath);
+    socket.on('error', () => {
+      // mysql2 hears it too, and passes it to the call under way.
+    });
     const raw = createConnection({
-      ...(address.socketPath === undefined ? { host: address.host, port: address.port } : { socketPath: address.socketPath }),
+      stream: socket,
+      host: address.host,
+      port: address.port,
       user: address.user,
       password: props.password.reveal(),
       database: address.schema,
@@ -48,15 +64,14 @@ export class SqlConnection {
       bigNumberStrings: true,
       stringifyObjects: true,
       connectTimeout: props.connectTimeoutMs,
-      enableKeepAlive: true,
       enableCleartextPlugin: props.clearText && ssl !== undefined,
       // An UPDATE reports the rows it changed, not the rows it found: `INSERT … ON DUPLICATE KEY` tells new rows apart by it.
       flags: ['-FOUND_ROWS', '-LOCAL_FILES'],
       ...(ssl === undefined ? {} : { ssl }),
     });
-    const connection = new SqlConnection(raw, props.queryTimeoutMs);
+    const connection = new SqlConnection(raw, socket, props.queryTimeoutMs);
+    // Without a call under way the pool finds the connection broken; a call under way has the error itself.
     raw.on('error', () => {
-      // The failing call has the error already; without a call under way the pool finds the connection broken.
       connection.#broken = true;
     });
     try {
@@ -75,13 +90,20 @@ export class SqlConnection {
   }
 
   /** @throws {StoreError} A call that times out, or that the server cannot serve now, breaks the connection: its state is unknown. */
-  query(sql: string, parameters: readonly unknown[], timeoutMs = this.#queryTimeoutMs): Promise<SqlResult> {
+  query(sql: string, parameters: readonly unknown[]): Promise<SqlResult> {
     return new Promise((resolve, reject) => {
-      this.#connection.query({ sql, values: [...parameters], timeout: timeoutMs }, (error, result: unknown) => {
-        if (error === null) return resolve(toResult(result));
-        const mapped = toDatabaseError(error);
-        if (mapped.code === 'unavailable') this.destroy();
-        return reject(mapped);
+      const settle = (error: StoreError | undefined, result: unknown) => {
+        clearTimeout(timer);
+        this.#pending = undefined;
+        if (error === undefined) return resolve(toResult(result));
+        reject(error);
+        if (error.code === 'unavailable') this.destroy();
+      };
+      // Own timer and own end: mysql2 leaves both the timer and the callback of a call hanging when its connection goes.
+      const timer = setTimeout(() => settle(brokenOff('PROTOCOL_SEQUENCE_TIMEOUT'), undefined), this.#queryTimeoutMs);
+      this.#pending = () => settle(brokenOff('PROTOCOL_CONNECTION_LOST'), undefined);
+      this.#connection.query({ sql, values: [...parameters] }, (error, result: unknown) => {
+        settle(error === null ? undefined : toDatabaseError(error), result);
       });
     });
   }
@@ -89,7 +111,13 @@ export class SqlConnection {
   destroy(): void {
     this.#broken = true;
     this.#connection.destroy();
+    this.#socket.destroy();
+    this.#pending?.();
   }
+}
+
+function brokenOff(code: string): StoreError {
+  return toDatabaseError(Object.assign(new Error(code), { code }));
 }
 
 function toResult(result: unknown): SqlResult {

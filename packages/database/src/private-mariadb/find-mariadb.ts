@@ -24,12 +24,17 @@ export interface MariadbPrograms {
   readonly version: string;
 }
 
+interface Places {
+  readonly servers: readonly string[];
+  readonly installers: readonly string[];
+}
+
 /** @throws {StoreError} `unsupported` with vendor code `notInstalled`, and what to install. */
-export async function findMariadb(signal: AbortSignal): Promise<MariadbPrograms> {
-  for (const server of SERVERS) {
+export async function findMariadb(signal: AbortSignal, places: Places = { servers: SERVERS, installers: INSTALLERS }): Promise<MariadbPrograms> {
+  for (const server of places.servers) {
     const version = /Ver (\S*MariaDB\S*)/.exec((await output(server, '--version', signal)) ?? '')?.[1];
     if (version === undefined) continue;
-    for (const install of INSTALLERS) {
+    for (const install of places.installers) {
       if ((await output(install, '--help', signal)) !== undefined) return { server, install, version };
     }
   }

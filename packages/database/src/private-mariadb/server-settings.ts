@@ -22,17 +22,18 @@ export const SERVER_SETTINGS: readonly string[] = [
 
 /**
  * POSIX shell: `sh -c SCRIPT name COUNT path… command…`. Starts the command, waits for the pipe on standard input to close
- * (our end) or for the command to end, shuts the command down, and deletes the COUNT paths.
+ * (our end) or for the command to end, shuts the command down, and deletes the COUNT paths. SIGUSR1: kills the command.
  */
 export const SUPERVISOR_SCRIPT = `
 count=$1; shift
 exec 3<&0
-n=0; remove=
+n=0
 while [ $n -lt $count ]; do n=$((n+1)); eval "path_$n=\\$1"; shift; done
 "$@" </dev/null 3<&- &
 server=$!
 trap 'kill -TERM $server 2>/dev/null' TERM INT HUP
-( trap - TERM INT HUP; cat <&3 >/dev/null 2>&1; kill -TERM $server 2>/dev/null; sleep 20; kill -KILL $server 2>/dev/null ) &
+trap 'kill -KILL $server 2>/dev/null' USR1
+( trap - TERM INT HUP USR1; cat <&3 >/dev/null 2>&1; kill -TERM $server 2>/dev/null; sleep 20; kill -KILL $server 2>/dev/null ) &
 watcher=$!
 exec 3<&-
 wait $server; status=$?

@@ -1,4 +1,4 @@
-import { createServer, connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { Secret } from '@skiff/runtime/secret';
 
 /** COM_QUERY with the text COMMIT, as it stands in a packet (MySQL Client/Server Protocol, "COM_QUERY"). */

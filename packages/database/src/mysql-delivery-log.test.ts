@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import type { DeliveryLog, PendingDelivery } from './delivery-log.ts';
+import { createDeliveryLog } from './mysql-delivery-log.ts';
+import { openTestDatabase, type TestDatabase } from './testing/database-fixture.ts';
+import { instance } from './testing/sample-operation.ts';
+
+let test: TestDatabase;
+let log: DeliveryLog;
+let endpoints = 1;
+before(async () => {
+  test = await openTestDatabase();
+  log = createDeliveryLog(test.database);
+});
+after(() => test.close());
+
+const POD = instance('router-1');
+const LEASE_MS = 60_000;
+
+function pending(endpointId: number, eventId: string, changes: Partial<PendingDelivery> = {}): PendingDelivery {
+  return {
+    endpointId,
+    eventId,
+    route: 'team/route',
+    target: 'app',
+    attempt: 1,
+    dueInMs: 0,
+    reason: 'HTTP 503',
+    body: Buffer.from([0, 255, 10]),
+    contentType: 'application/json',
+    ...changes,
+  };
+}
+
+describe('delivery log', () => {
+  it('gives a due delivery to one router, with the message as it came', async () => {
+    const endpointId = endpoints++;
+    await log.park([pending(endpointId, 'e1'), pending(endpointId, 'e2', { dueInMs: 3_600_000 })]);
+    const claimed = await log.claimDue(endpointId, POD, 10, LEASE_MS);
+    assert.deepEqual(claimed, [
+      { endpointId, eventId: 'e1', route: 'team/route', target: 'app', attempt: 1, body: Buffer.from([0, 255, 10]), contentType: 'application/json' },
+    ]);
+    assert.deepEqual(await log.claimDue(endpointId, instance('router-2'), 10, LEASE_MS), []);
+    assert.deepEqual(await log.status(endpointId), { waiting: 2, dead: 0 });
+  });
+
+  it('gives a delivery out again when its claim has run out', async () => {
+    const endpointId = endpoints++;
+    await log.park([pending(endpointId, 'e1')]);
+    assert.equal((await log.claimDue(endpointId, POD, 10, 0)).length, 1);
+    assert.equal((await log.claimDue(endpointId, instance('router-2'), 10, LEASE_MS)).length, 1);
+  });
+
+  it('leaves a row alone that exists already', async () => {
+    const endpointId = endpoints++;
+    await log.park([pending(endpointId, 'e1', { attempt: 4 })]);
+    await log.park([pending(endpointId, 'e1', { attempt: 1 }), pending(endpointId, 'e1', { target: 'other' })]);
+    const claimed = await log.claimDue(endpointId, POD, 10, LEASE_MS);
+    assert.deepEqual(claimed.map((entry) => [entry.target, entry.attempt]).sort(), [
+      ['app', 4],
+      ['other', 1],
+    ]);
+  });
+
+  it('keeps ids apart that differ in case, trailing spaces or far beyond any key length', async () => {
+    const endpointId = endpoints++;
+    const ids = ['id', 'ID', 'id ', 'x'.repeat(5_000), `${'x'.repeat(5_000)}y`];
+    await log.park(ids.map((id) => pending(endpointId, id)));
+    const claimed = await log.claimDue(endpointId, POD, 10, LEASE_MS);
+    assert.deepEqual(claimed.map((entry) => entry.eventId).sort(), [...ids].sort());
+  });
+
+  it('records outcomes in order, and never takes a success back', async () => {
+    const endpointId = endpoints++;
+    await log.park(['a', 'b', 'c'].map((id) => pending(endpointId, id)));
+    const key = (eventId: string) => ({ endpointId, eventId, route: 'team/route', target: 'app' });
+    await log.record([
+      { ...key('a'), state: 'waiting', attempt: 2, dueInMs: 0, reason: 'HTTP 500' },
+      { ...key('b'), state: 'succeeded', attempt: 2, detail: 'HTTP 204' },
+      { ...key('b'), state: 'waiting', attempt: 1, dueInMs: 0, reason: 'late' },
+      { ...key('c'), state: 'dead', attempt: 10, reason: 'r'.repeat(5_000) },
+      { ...key('new'), state: 'succeeded', attempt: 1, detail: 'HTTP 200' },
+    ]);
+    assert.deepEqual(
+      (await log.claimDue(endpointId, POD, 10, LEASE_MS)).map((entry) => [entry.eventId, entry.attempt]),
+      [['a', 2]],
+    );
+    assert.deepEqual(await log.status(endpointId), { waiting: 1, dead: 1 });
+    for (const id of ['a', 'b', 'c', 'new']) assert.deepEqual([...(await log.settled(endpointId, id))], ['team/route app']);
+    assert.equal((await log.settled(endpointId, 'unknown')).size, 0);
+    const bodies = await test.database.queries.selectFrom('deliveries').select(['event_id', 'body']).where('endpoint_id', '=', endpointId).execute();
+    assert.deepEqual(
+      bodies
+        .filter((row) => row.body !== null)
+        .map((row) => row.event_id)
+        .sort(),
+      ['a', 'c'],
+      'a dead one can be replayed',
+    );
+  });
+
+  it('never claims a delivery that has no message to send', async () => {
+    const endpointId = endpoints++;
+    await log.record([{ endpointId, eventId: 'lost', route: 'r/r', target: 't', state: 'waiting', attempt: 2, dueInMs: 0, reason: 'no row' }]);
+    assert.deepEqual(await log.claimDue(endpointId, POD, 10, LEASE_MS), []);
+    assert.deepEqual(await log.status(endpointId), { waiting: 0, dead: 1 });
+  });
+
+  it('gives 1,000 deliveries to three routers without giving one twice', async () => {
+    const endpointId = endpoints++;
+    await log.park(Array.from({ length: 1_000 }, (_, index) => pending(endpointId, `e${index}`)));
+    const routers = ['x', 'y', 'z'].map(async (name) => {
+      const mine: string[] = [];
+      for (let empty = 0; empty < 3; ) {
+        const batch = await log.claimDue(endpointId, instance(name), 50, LEASE_MS);
+        empty = batch.length === 0 ? empty + 1 : 0;
+        mine.push(...batch.map((entry) => entry.eventId));
+      }
+      return mine;
+    });
+    const all = (await Promise.all(routers)).flat();
+    assert.equal(all.length, 1_000);
+    assert.equal(new Set(all).size, 1_000);
+  });
+
+  it('parks more than one statement can carry', async () => {
+    const endpointId = endpoints++;
+    const body = randomBytes(1 << 20);
+    await log.park(Array.from({ length: 12 }, (_, index) => pending(endpointId, `big${index}`, { body })));
+    const claimed = await log.claimDue(endpointId, POD, 2, LEASE_MS);
+    assert.ok(claimed.length === 2 && claimed[0]?.body.equals(body));
+  });
+
+  it('forgets settled deliveries in bounded batches, never waiting ones', async () => {
+    const endpointId = endpoints++;
+    await log.park([pending(endpointId, 'waits')]);
+    await log.record(
+      Array.from({ length: 20 }, (_, index) => ({
+        endpointId,
+        eventId: `d${index}`,
+        route: 'r/r',
+        target: 't',
+        state: 'succeeded' as const,
+        attempt: 1,
+        detail: '',
+      })),
+    );
+    assert.equal(await log.prune(3_600_000, 100), 0);
+    assert.equal(await log.prune(0, 5), 5);
+    while ((await log.prune(0, 100)) > 0);
+    assert.equal((await log.status(endpointId)).waiting, 1);
+    assert.equal((await log.settled(endpointId, 'd1')).size, 0);
+  });
+});

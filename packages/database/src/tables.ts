@@ -3,7 +3,7 @@ import type { Generated } from 'kysely';
 /** BIGINTs are read as decimal strings, so that none is rounded; they may be written as either. */
 type BigIntColumn = string;
 
-export interface EndpointsTable {
+interface EndpointsTable {
   id: Generated<number>;
   namespace: string;
   name: string;
@@ -13,7 +13,7 @@ export interface EndpointsTable {
   pruned_revision: Generated<BigIntColumn>;
 }
 
-export interface UsersTable {
+interface UsersTable {
   endpoint_id: number;
   username: string;
   revision: BigIntColumn;
@@ -25,7 +25,7 @@ export interface UsersTable {
   deleted_at: Date | null;
 }
 
-export interface RoutesTable {
+interface RoutesTable {
   endpoint_id: number;
   namespace: string;
   name: string;
@@ -63,16 +63,16 @@ export interface OperationsTable {
   finished_at: Date | null;
 }
 
-export interface OperationLocksTable {
+interface OperationLocksTable {
   lock_key: Buffer;
   operation_id: Buffer;
 }
 
-export interface EventSequenceTable {
+interface EventSequenceTable {
   id: Generated<BigIntColumn>;
 }
 
-export interface InstancesTable {
+interface InstancesTable {
   id: string;
   mode: string;
   renewals: BigIntColumn;
@@ -80,7 +80,7 @@ export interface InstancesTable {
   renewed_at: Date;
 }
 
-export interface DeliveriesTable {
+interface DeliveriesTable {
   endpoint_id: number;
   /** SHA-256 of the event's id: other systems' ids have any length and any characters. */
   event_key: Buffer;
@@ -100,7 +100,7 @@ export interface DeliveriesTable {
   updated_at: Date;
 }
 
-export interface SchemaMigrationsTable {
+interface SchemaMigrationsTable {
   version: number;
   name: string;
   /** The oldest program version's schema that still works with this one: what a running process compares itself with. */

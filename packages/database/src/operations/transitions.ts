@@ -10,7 +10,7 @@ import { type Decision, decide, drawSequences, type LockedRow, lockRows, perRow,
 import type { UncertainRow } from './uncertain-rows.ts';
 
 /** For how long the instance that committed an event has it to itself, by the database's clock. */
-export const OWN_CLAIM_SECONDS = 10;
+const OWN_CLAIM_SECONDS = 10;
 
 const NOW = sql<Date>`UTC_TIMESTAMP(3)`;
 

@@ -8,7 +8,7 @@ const TOMBSTONE_DAYS = 7;
 const TOMBSTONES_PER_WRITE = 1_000;
 
 /** Rows per statement: some hundred kilobytes. */
-export const CHUNK_ROWS = 500;
+const CHUNK_ROWS = 500;
 
 export const NOW = sql<Date>`UTC_TIMESTAMP(3)`;
 

@@ -170,7 +170,7 @@ describe('service bus adapter under faults of the broker', () => {
   test('reports throttling as throttled and goes on when it ends', async () => {
     const publisher = publisherFor(keyed('throttle'));
     await azure.serviceBus.fault('throttle');
-    await assert.rejects(publisher.publish([messageWith('1')], within(8_000)), { code: 'throttled' });
+    await assert.rejects(publisher.publish([messageWith('1')], within(8_000)), { code: 'throttled', retryAfterMs: 10_000 });
     await azure.serviceBus.fault('unthrottle');
     await publisher.publish([messageWith('1')], within(5_000));
     assert.equal((await azure.serviceBus.counts()).throttle, 1);

@@ -1,5 +1,6 @@
 import type { ServiceBusClient, ServiceBusSender } from '@azure/service-bus';
 import { boundedClose, openClient } from './open-client.ts';
+import { toStoreError } from './service-bus-error.ts';
 import type { ServiceBusOptions } from './service-bus-options.ts';
 
 const RECYCLE_AFTER_MS = 30 * 60_000;
@@ -13,7 +14,7 @@ interface Connected {
 }
 
 /**
- * Holds the one sender in use. It is replaced after 30 minutes and after every failure; the old client is closed when its last
+ * Holds the one sender in use. It is replaced after 30 minutes and after every failure that may be its own; the old client is closed when its last
  * user has left it.
  */
 export class SenderSlot {
@@ -24,14 +25,16 @@ export class SenderSlot {
     this.#options = options;
   }
 
-  /** Runs `use` with the sender; a failure retires that sender for all. */
+  /** Runs `use` with the sender and passes its error on. */
   async use<Result>(use: (sender: ServiceBusSender) => Promise<Result>): Promise<Result> {
     const connected = this.#acquire();
     connected.users++;
     try {
       return await use(connected.sender);
     } catch (error) {
-      this.#retire(connected);
+      // The connection is sound when the broker said "slower" or "not this message" over it.
+      const { code } = toStoreError(error, 'send');
+      if (code !== 'throttled' && code !== 'invalid') this.#retire(connected);
       throw error;
     } finally {
       connected.users--;

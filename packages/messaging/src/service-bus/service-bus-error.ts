@@ -17,6 +17,9 @@ const CODES: Readonly<Record<string, StoreErrorCode>> = {
   SessionCannotBeLocked: 'conflict',
 };
 
+/** What Service Bus asks for (learn.microsoft.com/azure/service-bus-messaging/service-bus-throttling). */
+const THROTTLED_RETRY_AFTER_MS = 10_000;
+
 /** Turns what the SDK throws into a `StoreError`. What is not known may have had an effect: `unavailable`. */
 export function toStoreError(thrown: unknown, operation: string, signal?: AbortSignal): StoreError {
   if (thrown instanceof StoreError) return thrown;
@@ -24,7 +27,10 @@ export function toStoreError(thrown: unknown, operation: string, signal?: AbortS
   const error: unknown = thrown instanceof AggregateError ? (thrown.errors.at(-1) ?? thrown) : thrown;
   const vendorCode = codeOf(error);
   const detail = error instanceof Error ? error.message : String(error);
-  const make = (code: StoreErrorCode): StoreError => new StoreError({ code, message: `${operation}: ${detail}`, vendorCode, cause: error });
+  const make = (code: StoreErrorCode): StoreError => {
+    const retryAfterMs = code === 'throttled' ? THROTTLED_RETRY_AFTER_MS : undefined;
+    return new StoreError({ code, message: `${operation}: ${detail}`, vendorCode, retryAfterMs, cause: error });
+  };
   if (signal?.aborted) return make('aborted');
   const known = vendorCode === undefined ? undefined : CODES[vendorCode];
   if (known !== undefined) return make(known);

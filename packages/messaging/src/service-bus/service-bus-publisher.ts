@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { isTransient, StoreError } from '@skiff/model/store-error';
+import { StoreError } from '@skiff/model/store-error';
 import type { EventPublisher, OutgoingMessage } from '../event-bus.ts';
 import { backoffMs } from './backoff.ts';
 import { checkIds, groupBySession, sendInBatches } from './send-in-batches.ts';
@@ -15,8 +15,8 @@ const FIRST_ATTEMPT_TIMEOUT_MS = 3_000;
 const PARALLEL_GROUPS = 8;
 
 /**
- * Sends to a Service Bus queue and waits for the broker's confirmation. A failed send is tried again up to three times within
- * 30 s over a new connection; the queue's duplicate detection drops what had arrived after all.
+ * Sends to a Service Bus queue and waits for the broker's confirmation. A send that failed is tried three times within 30 s,
+ * each time over a new connection; the queue's duplicate detection drops what had arrived after all.
  */
 export class ServiceBusPublisher implements EventPublisher {
   readonly #options: ServiceBusOptions;
@@ -60,7 +60,8 @@ export class ServiceBusPublisher implements EventPublisher {
         return;
       } catch (error) {
         const failure = toStoreError(error, 'publish', stop);
-        if (attempt === ATTEMPTS || !isTransient(failure)) throw failure;
+        // A throttled namespace wants fewer calls: the caller waits and tries again.
+        if (attempt === ATTEMPTS || failure.code !== 'unavailable') throw failure;
         this.#options.logger.debug({ err: failure, attempt, queue: this.#options.queue }, 'send failed, trying again');
         await delay(backoffMs(attempt - 1, BACKOFF), undefined, { signal: stop });
       }

@@ -32,6 +32,9 @@ export const CONDITION_REASONS = [
   'DatabaseUnavailable',
   'StorageUnavailable',
   'ListenFailed',
+  'NameConflict',
+  'WorkloadFailed',
+  'NamespaceAccessNotGranted',
   'Suspended',
   'Expired',
   'NoCredentials',
@@ -41,4 +44,6 @@ export type ConditionReason = (typeof CONDITION_REASONS)[number];
 export interface ResourceStatus {
   readonly observedGeneration?: number;
   readonly conditions?: readonly Condition[];
+  /** SftpEndpoint: address that partners connect to. */
+  readonly address?: string;
 }

@@ -28,10 +28,12 @@ function fieldOf(kind: string, path: string): Record<string, unknown> {
 describe('CRD', () => {
   for (const info of KINDS) {
     it(`of ${info.kind} has only what a structural schema may have`, () => {
-      const forbidden = ['additionalProperties', 'uniqueItems', 'anyOf', 'const', 'default', 'x-skiff-exactly-one-of'];
+      const forbidden = ['uniqueItems', 'anyOf', 'const', 'default', 'x-skiff-exactly-one-of'];
       for (const [path, schema] of schemasIn(schemaOf(info.kind), 'spec')) {
         for (const keyword of forbidden) assert.ok(!(keyword in schema), `${path}: ${keyword}`);
-        if (schema.type === 'array') assert.ok(schema['x-kubernetes-list-type'] === 'map' || schema['x-kubernetes-list-type'] === 'set', path);
+        // A structural schema has named properties or is a map, never both.
+        assert.ok(!('additionalProperties' in schema && 'properties' in schema), path);
+        if (schema.type === 'array') assert.ok(['map', 'set', 'atomic'].includes(String(schema['x-kubernetes-list-type'])), path);
       }
     });
 

@@ -51,7 +51,7 @@ export function toCrd(info: KindInfo): Json {
                 kind: { type: 'string' },
                 metadata: { type: 'object' },
                 spec: { ...toStructural(info.spec, 'spec'), description: 'What is wanted.' },
-                status: STATUS,
+                status: statusOf(info),
               },
             },
           },
@@ -98,6 +98,8 @@ function typeOf(schema: Json, path: string): string {
 }
 
 function structuralObject(schema: Json, path: string): Json {
+  // A map: any key.
+  if (isRecord(schema.additionalProperties)) return { additionalProperties: toStructural(schema.additionalProperties, `${path}{}`) };
   if (schema.additionalProperties !== false) throw new CrdError(path, 'additionalProperties must be false');
   const properties = isRecord(schema.properties) ? schema.properties : {};
   const entries = Object.entries(properties).map(([name, child]) => {
@@ -116,28 +118,28 @@ function structuralArray(schema: Json, path: string): Json {
   return { items: toStructural(schema.items, `${path}[]`) };
 }
 
+function statusOf(info: KindInfo): Json {
+  return { type: 'object', description: 'What is.', properties: { ...CONDITIONS, ...info.status } };
+}
+
 /** `metav1.Condition`, as controller-gen writes it. */
-const STATUS: Json = {
-  type: 'object',
-  description: 'What is.',
-  properties: {
-    observedGeneration: { type: 'integer', format: 'int64', description: 'Generation of the spec that the status speaks of.' },
-    conditions: {
-      type: 'array',
-      description: 'Accepted: the spec makes sense. ResolvedRefs: what it names exists. Programmed: it is in force. Ready: the sum.',
-      'x-kubernetes-list-type': 'map',
-      'x-kubernetes-list-map-keys': ['type'],
-      items: {
-        type: 'object',
-        required: ['type', 'status', 'reason', 'message', 'lastTransitionTime'],
-        properties: {
-          type: { type: 'string', maxLength: 316, description: 'Kind of the condition.' },
-          status: { type: 'string', enum: ['True', 'False', 'Unknown'], description: 'Whether it holds.' },
-          observedGeneration: { type: 'integer', format: 'int64', minimum: 0, description: 'Generation of the spec that it was found for.' },
-          lastTransitionTime: { type: 'string', format: 'date-time', description: 'When the status last changed.' },
-          reason: { type: 'string', minLength: 1, maxLength: 1024, pattern: '^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', description: 'One constant word.' },
-          message: { type: 'string', maxLength: 32768, description: 'What is wrong and what to do.' },
-        },
+const CONDITIONS: Json = {
+  observedGeneration: { type: 'integer', format: 'int64', description: 'Generation of the spec that the status speaks of.' },
+  conditions: {
+    type: 'array',
+    description: 'Accepted: the spec makes sense. ResolvedRefs: what it names exists. Programmed: it is in force. Ready: the sum.',
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': ['type'],
+    items: {
+      type: 'object',
+      required: ['type', 'status', 'reason', 'message', 'lastTransitionTime'],
+      properties: {
+        type: { type: 'string', maxLength: 316, description: 'Kind of the condition.' },
+        status: { type: 'string', enum: ['True', 'False', 'Unknown'], description: 'Whether it holds.' },
+        observedGeneration: { type: 'integer', format: 'int64', minimum: 0, description: 'Generation of the spec that it was found for.' },
+        lastTransitionTime: { type: 'string', format: 'date-time', description: 'When the status last changed.' },
+        reason: { type: 'string', minLength: 1, maxLength: 1024, pattern: '^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', description: 'One constant word.' },
+        message: { type: 'string', maxLength: 32768, description: 'What is wrong and what to do.' },
       },
     },
   },

@@ -21,6 +21,8 @@ export interface KindInfo {
   readonly description: string;
   readonly spec: Readonly<Record<string, unknown>>;
   readonly columns: readonly PrinterColumn[];
+  /** What stands in the status beside the conditions: structural schemas by name. */
+  readonly status?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 const READY: PrinterColumn = {
@@ -53,7 +55,13 @@ export const KINDS: readonly KindInfo[] = [
     shortNames: ['sftpep'],
     description: 'An SFTP service that partners connect to: where it listens, how users log in, where files and events go.',
     spec: { ...SftpEndpointSpec },
-    columns: [READY, REASON, MESSAGE, AGE],
+    columns: [{ name: 'Address', type: 'string', jsonPath: '.status.address', description: 'Where partners connect to.' }, READY, REASON, MESSAGE, AGE],
+    status: {
+      address: {
+        type: 'string',
+        description: 'Where partners connect to: address or name of the load balancer, or the name of the Service inside the cluster.',
+      },
+    },
   },
   {
     kind: 'SftpUser',

@@ -55,6 +55,7 @@ function fieldsOf(schema: Json, path: string, top = false): readonly Field[] {
 function typeName(schema: Json): string {
   if (Array.isArray(schema.enum)) return schema.enum.map((value) => `\`${String(value)}\``).join(', ');
   if (isRecord(schema.items)) return `list of ${typeName(schema.items)}`;
+  if (isRecord(schema.additionalProperties)) return `map of ${typeName(schema.additionalProperties)}`;
   if (schema.format === 'date-time') return 'time';
   return String(schema.type);
 }

@@ -23,6 +23,10 @@ export const Timestamp = (description: string) =>
 /** A list that Kubernetes merges entry by entry and in which `key` is unique. */
 export const listMapBy = <const Key extends string>(key: Key) => ({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] }) as const;
 
+/** Labels, annotations: any key, string values. */
+export const StringMap = (options: { readonly maxProperties: number; readonly description: string }) =>
+  Type.Unsafe<Readonly<Record<string, string>>>(Type.Object({}, { additionalProperties: Type.String({ maxLength: 4096 }), ...options }));
+
 /** A list of distinct scalars that Kubernetes merges entry by entry. */
 export const LIST_SET = { 'x-kubernetes-list-type': 'set' } as const;
 

@@ -1,7 +1,8 @@
 import Type, { type Static } from 'typebox';
 import type { ResourceStatus } from './condition.ts';
+import { AllowedUsers, Autoscaling, Drain, EndpointIdentity, EndpointService, Replicas, VolumeClaim } from './endpoint-deployment.ts';
 import type { Resource } from './object-meta.ts';
-import { Cidr, exactlyOneOf, LIST_SET, Port } from './schema-parts.ts';
+import { Cidr, exactlyOneOf, LIST_SET } from './schema-parts.ts';
 
 const AzureBlobStorage = Type.Object(
   {
@@ -21,7 +22,10 @@ const AzureBlobStorage = Type.Object(
 );
 
 const LocalStorage = Type.Object(
-  { path: Type.String({ pattern: '^/', maxLength: 1024, description: 'Absolute path of a directory on the machine (standalone) or of a mounted volume.' }) },
+  {
+    path: Type.String({ pattern: '^/', maxLength: 1024, description: 'Absolute path of a directory on the machine (standalone) or of the mounted volume.' }),
+    volumeClaim: Type.Optional(VolumeClaim),
+  },
   { additionalProperties: false, description: 'A local directory: for a laptop and for volumes. Without the durability of a blob store.' },
 );
 
@@ -41,12 +45,12 @@ const ServiceBusEvents = Type.Object(
 
 export const SftpEndpointSpec = Type.Object(
   {
-    service: Type.Optional(
-      Type.Object(
-        { port: Type.Optional(Port({ default: 22, description: 'TCP port that partners connect to.' })) },
-        { additionalProperties: false, description: 'How partners reach the endpoint.' },
-      ),
-    ),
+    replicas: Type.Optional(Replicas),
+    autoscaling: Type.Optional(Autoscaling),
+    service: Type.Optional(EndpointService),
+    identity: Type.Optional(EndpointIdentity),
+    drain: Type.Optional(Drain),
+    allowedUsers: Type.Optional(AllowedUsers),
     authentication: Type.Optional(
       Type.Object(
         {

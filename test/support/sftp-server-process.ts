@@ -33,6 +33,7 @@ export interface ServerSite {
   /** Starts one more process; each has a port of its own. */
   start(env?: Readonly<Record<string, string>>): Promise<ServerProcess>;
   putUser(change: Partial<UserRow>): Promise<void>;
+  /** Kills the processes that still run. */
   close(): Promise<void>;
 }
 
@@ -79,6 +80,7 @@ export async function prepareServerSite(props: ServerProcessProps): Promise<Serv
     maxSessions: 1000,
   };
   let started = 0;
+  const processes: SkiffProcess[] = [];
   return {
     endpointId,
     settings,
@@ -99,6 +101,7 @@ export async function prepareServerSite(props: ServerProcessProps): Promise<Serv
           ...env,
         },
       });
+      processes.push(process);
       try {
         await process.waitFor('listening SFTP server', (line) => line.msg === 'SFTP server listening', 30_000);
       } catch (error) {
@@ -108,7 +111,10 @@ export async function prepareServerSite(props: ServerProcessProps): Promise<Serv
       const login = { host: '127.0.0.1', port, username: 'ann' };
       return { process, byKey: { ...login, credential: { keyFile } }, byPassword: { ...login, credential: { password: TEST_PASSWORD } } };
     },
-    close: () => database.close(),
+    async close() {
+      await Promise.all(processes.map((one) => one.kill()));
+      await database.close();
+    },
   };
 }
 

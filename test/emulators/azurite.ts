@@ -55,7 +55,7 @@ export async function startAzurite(props: AzuriteProps): Promise<Azurite> {
 }
 
 /** Create Container with a shared key (learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key). */
-async function putContainer(props: { readonly host: string; readonly port: number; readonly name: string; readonly ca: string }): Promise<void> {
+export async function putContainer(props: { readonly host: string; readonly port: number; readonly name: string; readonly ca: string }): Promise<void> {
   const date = new Date().toUTCString();
   const path = `/${AZURITE_ACCOUNT}/${props.name}`;
   const canonical = [

@@ -3,6 +3,7 @@ import { objectKey } from '@skiff/model/object-meta';
 import type { RouteRow } from '@skiff/model/resource-rows';
 import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import { GlobError, parseGlob } from '../glob.ts';
+import type { NamespaceLabels } from './admitted-namespaces.ts';
 import type { Obstacle, Verdict } from './complete-conditions.ts';
 import { endpointKeyOf, notAllowedByEndpoint } from './endpoint-ref.ts';
 
@@ -10,6 +11,8 @@ export interface RouteTranslationInput {
   readonly endpoint: SftpEndpoint;
   /** All routes; those of other endpoints are left out of the answer. */
   readonly routes: readonly EventRoute[];
+  /** Absent: a namespace is known by its name alone. */
+  readonly namespaceLabels?: NamespaceLabels | undefined;
 }
 
 export interface TranslatedRoute {
@@ -20,17 +23,18 @@ export interface TranslatedRoute {
 }
 
 /** The rows of an endpoint's routes and what to tell their owners. Pure. A route is in force as a whole or not at all. */
-export function translateRoutes({ endpoint, routes }: RouteTranslationInput): readonly TranslatedRoute[] {
+export function translateRoutes(input: RouteTranslationInput): readonly TranslatedRoute[] {
+  const { endpoint, routes } = input;
   return routes
     .filter((route) => endpointKeyOf(route) === objectKey(endpoint.metadata) && route.metadata.deletionTimestamp === undefined)
-    .map((route) => translateRoute(endpoint, route));
+    .map((route) => translateRoute(input, route));
 }
 
-function translateRoute(endpoint: SftpEndpoint, route: EventRoute): TranslatedRoute {
+function translateRoute({ endpoint, namespaceLabels }: RouteTranslationInput, route: EventRoute): TranslatedRoute {
   const { metadata, spec } = route;
   const errors = [...globErrors(spec.match?.paths ?? []), ...spec.targets.flatMap(targetErrors)];
   const invalid: Obstacle | undefined = errors.length === 0 ? undefined : { reason: 'Invalid', message: errors.join('; ') };
-  const refused = notAllowedByEndpoint(route, endpoint) ?? invalid;
+  const refused = notAllowedByEndpoint(route, endpoint, namespaceLabels) ?? invalid;
   const row = refused === undefined ? toRow(route) : undefined;
   const verdict = { observedGeneration: metadata.generation, refused, unresolved: undefined, notReady: withoutEvents(endpoint), inForce: row !== undefined };
   return { route, row, verdict };

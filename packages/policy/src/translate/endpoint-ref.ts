@@ -2,6 +2,7 @@ import type { EventRoute } from '@skiff/model/event-route';
 import { objectKey } from '@skiff/model/object-meta';
 import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import type { SftpUser } from '@skiff/model/sftp-user';
+import { admitsNamespace, type NamespaceLabels, nameAsLabel } from './admitted-namespaces.ts';
 import type { Obstacle, Verdict } from './complete-conditions.ts';
 
 /** `namespace/name` of the endpoint that a user or a route names. */
@@ -22,12 +23,13 @@ export function endpointNotFound(resource: SftpUser | EventRoute): Verdict {
   };
 }
 
-/** An endpoint takes objects of its own namespace. */
-export function notAllowedByEndpoint(resource: SftpUser | EventRoute, endpoint: SftpEndpoint): Obstacle | undefined {
-  if (resource.metadata.namespace === endpoint.metadata.namespace) return undefined;
+/** Cross-namespace attachment needs both sides: the object names the endpoint, and the endpoint's `allowedUsers` admits its namespace. */
+export function notAllowedByEndpoint(resource: SftpUser | EventRoute, endpoint: SftpEndpoint, labelsOf: NamespaceLabels = nameAsLabel): Obstacle | undefined {
+  const { namespace } = resource.metadata;
+  if (admitsNamespace(endpoint, namespace, labelsOf)) return undefined;
   return {
     reason: 'NotAllowedByEndpoint',
-    message: `SftpEndpoint ${objectKey(endpoint.metadata)} takes objects of its own namespace only: move this one to ${endpoint.metadata.namespace}`,
+    message: `SftpEndpoint ${objectKey(endpoint.metadata)} admits nothing from the namespace ${namespace}: have its spec.allowedUsers.namespaces admit it, or move this object`,
   };
 }
 

@@ -57,7 +57,33 @@ const storageIsOneKind: Check = ({ storage }) =>
 const eventsAreOneKind: Check = (spec) =>
   spec.events !== undefined && spec.events.serviceBus === undefined ? 'events: give serviceBus, or leave events out' : undefined;
 
-const CHECKS: readonly Check[] = [sourceRangesAreRanges, storageIsOneKind, prefixIsAPath, eventsAreOneKind];
+const loadBalancerRangesAreRanges: Check = (spec) => {
+  const wrong = spec.service?.loadBalancerSourceRanges?.find((range) => parseCidr(range) === undefined);
+  return wrong === undefined ? undefined : `service.loadBalancerSourceRanges: ${wrong} is neither an address nor a range such as 192.0.2.0/24`;
+};
+
+/** The CRD says so too; a folder of manifests has no CRD. */
+const replicasHaveOrder: Check = ({ autoscaling }) =>
+  autoscaling !== undefined && autoscaling.maxReplicas < (autoscaling.minReplicas ?? 2)
+    ? 'autoscaling: maxReplicas must not be below minReplicas (2 when absent)'
+    : undefined;
+
+const selectorGoesWithFrom: Check = ({ allowedUsers }) => {
+  const { from, selector } = allowedUsers?.namespaces ?? {};
+  return (from === 'Selector') === (selector !== undefined)
+    ? undefined
+    : 'allowedUsers.namespaces: selector is required for from: Selector, and goes with nothing else';
+};
+
+const CHECKS: readonly Check[] = [
+  sourceRangesAreRanges,
+  loadBalancerRangesAreRanges,
+  storageIsOneKind,
+  prefixIsAPath,
+  eventsAreOneKind,
+  replicasHaveOrder,
+  selectorGoesWithFrom,
+];
 
 function storageSettings({ azureBlob, local }: SftpEndpointSpec['storage']): EndpointSettings['storage'] | undefined {
   if (azureBlob === undefined) return local === undefined ? undefined : { kind: 'local', path: local.path };

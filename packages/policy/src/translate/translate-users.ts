@@ -2,6 +2,7 @@ import { objectKey } from '@skiff/model/object-meta';
 import type { UserRow } from '@skiff/model/resource-rows';
 import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import type { SftpUser } from '@skiff/model/sftp-user';
+import type { NamespaceLabels } from './admitted-namespaces.ts';
 import type { Obstacle, Verdict } from './complete-conditions.ts';
 import { byAge, endpointKeyOf, notAllowedByEndpoint } from './endpoint-ref.ts';
 import { type PasswordHashes, type ReadPublicKey, resolvePassword } from './user-credentials.ts';
@@ -13,6 +14,8 @@ export interface UserTranslationInput {
   readonly users: readonly SftpUser[];
   readonly readPublicKey: ReadPublicKey;
   readonly passwords: PasswordHashes;
+  /** Absent: a namespace is known by its name alone. */
+  readonly namespaceLabels?: NamespaceLabels | undefined;
   readonly now: Date;
 }
 
@@ -40,7 +43,7 @@ export function translateUsers(input: UserTranslationInput): TranslatedUsers {
     .toSorted(byAge);
   const holders = new Map<string, SftpUser>();
   const users = candidates.map((user) => {
-    const foreign = notAllowedByEndpoint(user, endpoint);
+    const foreign = notAllowedByEndpoint(user, endpoint, input.namespaceLabels);
     if (foreign !== undefined) return withoutRow(user, foreign);
     const holder = holders.get(user.spec.username);
     if (holder !== undefined) return withoutRow(user, usernameConflict(user, holder));

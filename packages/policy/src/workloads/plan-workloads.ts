@@ -3,7 +3,7 @@ import type { SftpEndpointSpec } from '@skiff/model/sftp-endpoint';
 import { routerDeployment, sftpDeployment } from './deployments.ts';
 import { manifest, type WorkloadManifest, type WorkloadOwner } from './manifest.ts';
 import { networkPolicy, SFTP_PORT, sftpService } from './network.ts';
-import { SETTINGS_KEY } from './pod-template.ts';
+import { DATABASE_CA_KEY, SETTINGS_KEY, TRUSTED_CA_KEY } from './pod-template.ts';
 import type { WorkloadContext } from './workload-context.ts';
 import { type Component, routerName, selectorLabels, workloadName } from './workload-names.ts';
 
@@ -60,12 +60,19 @@ function serviceAccount({ owner, spec, context }: WorkloadInput): WorkloadManife
   return manifest(owner, props, { automountServiceAccountToken: false });
 }
 
-function configMap({ owner, settings }: WorkloadInput): WorkloadManifest {
+function configMap({ owner, settings, context }: WorkloadInput): WorkloadManifest {
+  const { certificates } = context;
   const inPod: EndpointSettings = { ...settings, port: SFTP_PORT };
   return manifest(
     owner,
     { apiVersion: 'v1', kind: 'ConfigMap', name: workloadName(owner.name), component: 'endpoint' },
-    { data: { [SETTINGS_KEY]: `${JSON.stringify(inPod, undefined, 2)}\n` } },
+    {
+      data: {
+        [SETTINGS_KEY]: `${JSON.stringify(inPod, undefined, 2)}\n`,
+        ...(certificates.database === undefined ? {} : { [DATABASE_CA_KEY]: certificates.database }),
+        ...(certificates.trusted === undefined ? {} : { [TRUSTED_CA_KEY]: certificates.trusted }),
+      },
+    },
   );
 }
 

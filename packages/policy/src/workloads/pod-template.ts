@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Json } from './manifest.ts';
 import type { WorkloadContext } from './workload-context.ts';
-import { type Component, selectorLabels, workloadName } from './workload-names.ts';
+import { type Component, DATABASE_SECRET_KEY, databaseSecretName, selectorLabels, workloadName } from './workload-names.ts';
 
 /** Port of health and metrics in every pod. */
 export const HEALTH_PORT = 8081;
@@ -10,7 +10,8 @@ export const SETTINGS_DIRECTORY = '/etc/skiff/endpoint';
 export const SETTINGS_KEY = 'endpoint.json';
 const TOKEN_DIRECTORY = '/var/run/secrets/azure/tokens';
 const TOKEN_FILE = 'azure-identity-token';
-const TRUST_DIRECTORY = '/etc/skiff/trust';
+export const DATABASE_CA_KEY = 'database.pem';
+export const TRUSTED_CA_KEY = 'trusted.pem';
 /** New connections still come for a moment after a pod was told to end: load balancers learn of it later than it does. */
 const PRE_STOP_SECONDS = 10;
 /** To park uploads, sign off and end, after the grace for sessions. */
@@ -36,9 +37,9 @@ export type EnvironmentVariable = { readonly name: string; readonly value: strin
 /** A pod under the Pod Security Standard `restricted`, without a token for the Kubernetes API. */
 export function podTemplate(props: PodProps, context: WorkloadContext): Json {
   const labels = selectorLabels(props.endpoint, props.component);
-  const parts = [identityParts(props, context), trustParts(context)];
+  const identity = identityParts(props, context);
   return {
-    metadata: { labels, annotations: { 'skiff.dev/settings': digest(props.fixedSettings) } },
+    metadata: { labels, annotations: { 'skiff.dev/settings': digest([props.fixedSettings, context.certificates, context.database]) } },
     spec: {
       serviceAccountName: workloadName(props.endpoint),
       automountServiceAccountToken: false,
@@ -56,12 +57,8 @@ export function podTemplate(props: PodProps, context: WorkloadContext): Json {
         whenUnsatisfiable: 'ScheduleAnyway',
         labelSelector: { matchLabels: labels },
       })),
-      containers: [container(props, context, parts)],
-      volumes: [
-        { name: 'endpoint', configMap: { name: workloadName(props.endpoint), defaultMode: READABLE } },
-        ...props.volumes,
-        ...parts.flatMap(({ volumes }) => volumes),
-      ],
+      containers: [container(props, context, identity)],
+      volumes: [{ name: 'endpoint', configMap: { name: workloadName(props.endpoint), defaultMode: READABLE } }, ...props.volumes, ...identity.volumes],
     },
   };
 }
@@ -77,15 +74,16 @@ interface PodPart {
 
 const NOTHING: PodPart = { environment: [], volumes: [], mounts: [] };
 
-function container(props: PodProps, context: WorkloadContext, parts: readonly PodPart[]): Json {
+function container(props: PodProps, context: WorkloadContext, identity: PodPart): Json {
   const own: readonly EnvironmentVariable[] = [
     { name: 'SKIFF_ENDPOINT_FILE', value: `${SETTINGS_DIRECTORY}/${SETTINGS_KEY}` },
     { name: 'SKIFF_HEALTH_PORT', value: String(HEALTH_PORT) },
     { name: 'SKIFF_DRAIN_GRACE_SECONDS', value: String(props.graceSeconds) },
     { name: 'SKIFF_LOG_LEVEL', value: context.logLevel },
-    databaseVariable(context),
+    databaseVariable(props, context),
     ...props.environment,
-    ...parts.flatMap(({ environment }) => environment),
+    ...identity.environment,
+    ...certificateVariables(context),
   ];
   const taken = new Set(own.map(({ name }) => name));
   const further = Object.entries(context.environment).filter(([name]) => !taken.has(name));
@@ -102,7 +100,7 @@ function container(props: PodProps, context: WorkloadContext, parts: readonly Po
     lifecycle: { preStop: { sleep: { seconds: PRE_STOP_SECONDS } } },
     securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] }, readOnlyRootFilesystem: true },
     resources: props.resources,
-    volumeMounts: [{ name: 'endpoint', mountPath: SETTINGS_DIRECTORY, readOnly: true }, ...props.volumeMounts, ...parts.flatMap(({ mounts }) => mounts)],
+    volumeMounts: [{ name: 'endpoint', mountPath: SETTINGS_DIRECTORY, readOnly: true }, ...props.volumeMounts, ...identity.mounts],
   };
 }
 
@@ -110,10 +108,17 @@ function probe(path: string, periodSeconds: number): Json {
   return { httpGet: { path, port: 'health' }, periodSeconds, timeoutSeconds: 5, failureThreshold: 3 };
 }
 
-function databaseVariable({ database }: WorkloadContext): EnvironmentVariable {
+function databaseVariable({ endpoint }: PodProps, { database }: WorkloadContext): EnvironmentVariable {
   const name = 'SKIFF_DATABASE_URL';
   if (database.kind === 'url') return { name, value: database.url };
-  return { name, valueFrom: { secretKeyRef: { name: database.name, key: database.key } } };
+  return { name, valueFrom: { secretKeyRef: { name: databaseSecretName(endpoint), key: DATABASE_SECRET_KEY } } };
+}
+
+function certificateVariables({ certificates }: WorkloadContext): readonly EnvironmentVariable[] {
+  return [
+    ...(certificates.trusted === undefined ? [] : [{ name: 'NODE_EXTRA_CA_CERTS', value: `${SETTINGS_DIRECTORY}/${TRUSTED_CA_KEY}` }]),
+    ...(certificates.database === undefined ? [] : [{ name: 'SKIFF_DATABASE_CA_FILE', value: `${SETTINGS_DIRECTORY}/${DATABASE_CA_KEY}` }]),
+  ];
 }
 
 /** Workload identity without the webhook of AKS, which may be absent elsewhere and cannot be waited for: the same variables, the same token. */
@@ -137,19 +142,6 @@ function identityParts({ identity }: PodProps, context: WorkloadContext): PodPar
       },
     ],
     mounts: [{ name: 'azure-identity-token', mountPath: TOKEN_DIRECTORY, readOnly: true }],
-  };
-}
-
-function trustParts({ trustConfigMap }: WorkloadContext): PodPart {
-  if (trustConfigMap === undefined) return NOTHING;
-  const file = `${TRUST_DIRECTORY}/ca.crt`;
-  return {
-    environment: [
-      { name: 'NODE_EXTRA_CA_CERTS', value: file },
-      { name: 'SKIFF_DATABASE_CA_FILE', value: file },
-    ],
-    volumes: [{ name: 'trust', configMap: { name: trustConfigMap, defaultMode: READABLE, items: [{ key: 'ca.crt', path: 'ca.crt' }] } }],
-    mounts: [{ name: 'trust', mountPath: TRUST_DIRECTORY, readOnly: true }],
   };
 }
 

@@ -10,8 +10,8 @@ export interface WorkloadContext {
   readonly identity: { readonly clientId: string | undefined; readonly tenantId: string | undefined };
   /** Token service, where it is not that of the public cloud. */
   readonly authorityHost: string | undefined;
-  /** ConfigMap of the endpoint's namespace whose `ca.crt` holds further certificate authorities (PEM), as trust-manager writes it. */
-  readonly trustConfigMap: string | undefined;
+  /** Certificate authorities, PEM, that pods trust beyond those of the program: for the database alone, and for everything. */
+  readonly certificates: { readonly database: string | undefined; readonly trusted: string | undefined };
   /** Further variables of every pod, such as a proxy. Not for secrets: everybody who may read Deployments sees them. */
   readonly environment: Readonly<Record<string, string>>;
   /** Group of mounted volumes; undefined where the platform chooses (OpenShift). */
@@ -22,5 +22,5 @@ export interface WorkloadContext {
 export type PodDatabase =
   /** Without a password: the pods' identity is their proof. */
   | { readonly kind: 'url'; readonly url: string }
-  /** Key of a Secret in the endpoint's namespace that holds the whole URL. */
-  | { readonly kind: 'secret'; readonly name: string; readonly key: string };
+  /** In a Secret beside the endpoint. `revision` changes with its content, so that pods are replaced. */
+  | { readonly kind: 'secret'; readonly revision: string };

@@ -14,6 +14,8 @@ export function workloadName(endpoint: string): string {
 
 export const routerName = (endpoint: string): string => `${workloadName(endpoint)}-router`;
 export const hostKeySecretName = (endpoint: string): string => `${workloadName(endpoint)}-host-keys`;
+export const databaseSecretName = (endpoint: string): string => `${workloadName(endpoint)}-database`;
+export const DATABASE_SECRET_KEY = 'url';
 export const routeSecretName = (endpoint: string): string => `${workloadName(endpoint)}-route-secrets`;
 
 export type Component = 'sftp-server' | 'router';

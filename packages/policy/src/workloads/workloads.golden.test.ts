@@ -18,7 +18,7 @@ const CONTEXT: WorkloadContext = {
   database: { kind: 'url', url: 'mysql://skiff@database.example:3306/skiff' },
   identity: { clientId: undefined, tenantId: undefined },
   authorityHost: undefined,
-  trustConfigMap: undefined,
+  certificates: { database: undefined, trusted: undefined },
   environment: {},
   fsGroup: 65532,
 };

@@ -17,8 +17,9 @@ test('the first block is 1 MiB', () => {
   assert.equal(blockSizeAt(0, PUT_BLOCK_MAX), MIB);
 });
 
-test('blocks of a large file are 8 MiB', () => {
-  assert.equal(blockSizeAt(1024 * MIB, PUT_BLOCK_MAX), 8 * MIB);
+test('blocks of a large file are 4 MiB, of a huge one more', () => {
+  assert.equal(blockSizeAt(1024 * MIB, PUT_BLOCK_MAX), 4 * MIB);
+  assert.equal(blockSizeAt(5 * 1024 * MIB, PUT_BLOCK_MAX), 8 * MIB);
 });
 
 test('a file of 2 TiB needs fewer than 50,000 blocks', () => {
@@ -26,5 +27,5 @@ test('a file of 2 TiB needs fewer than 50,000 blocks', () => {
 });
 
 test('no block is larger than the store allows', () => {
-  assert.equal(blockSizeAt(1024 * MIB, 4 * MIB), 4 * MIB);
+  assert.equal(blockSizeAt(200 * 1024 * MIB, 4 * MIB), 4 * MIB);
 });

@@ -1,11 +1,12 @@
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 
-/** From these offsets on, blocks are this long. 8 MiB is where the cost per byte stops falling; the rest keeps 2 TiB below 50,000 blocks. */
+/** From these offsets on, blocks are this long. Above 4 MiB the cost per byte no longer falls; the rest keeps 2 TiB below 50,000 blocks. */
 const STEPS = [
   { from: 128 * GIB, sizeBytes: 64 * MIB },
   { from: 32 * GIB, sizeBytes: 16 * MIB },
-  { from: 64 * MIB, sizeBytes: 8 * MIB },
+  { from: 4 * GIB, sizeBytes: 8 * MIB },
+  { from: 32 * MIB, sizeBytes: 4 * MIB },
 ] as const;
 
 /**

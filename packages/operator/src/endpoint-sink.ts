@@ -1,5 +1,6 @@
 import type { ConditionReason } from '@skiff/model/condition';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import type { SftpEndpointSpec } from '@skiff/model/sftp-endpoint';
 import type { HostKey } from './host-keys/host-key-store.ts';
 
 /** One endpoint as it should run. */
@@ -9,17 +10,30 @@ export interface DesiredEndpoint {
   readonly uid: string;
   readonly generation: number;
   readonly settings: EndpointSettings;
+  /** For what concerns pods and Services, of which the settings say nothing. */
+  readonly spec: SftpEndpointSpec;
   readonly hostKeys: readonly HostKey[];
 }
 
 /** Whether it does. `Pending`: it will, nothing is wrong yet. */
-export type EndpointReadiness =
+export type EndpointReadiness = { /** What partners connect to, where that is known. */ readonly address?: string } & (
   | { readonly kind: 'ready' }
   | {
       readonly kind: 'notReady';
-      readonly reason: Extract<ConditionReason, 'Pending' | 'ListenFailed' | 'StorageUnavailable' | 'DatabaseUnavailable'>;
+      readonly reason: Extract<ConditionReason, NotReadyReason>;
       readonly message: string;
-    };
+    }
+);
+
+type NotReadyReason =
+  | 'Pending'
+  | 'Invalid'
+  | 'ListenFailed'
+  | 'NameConflict'
+  | 'NamespaceAccessNotGranted'
+  | 'WorkloadFailed'
+  | 'StorageUnavailable'
+  | 'DatabaseUnavailable';
 
 /**
  * What makes endpoints run: SFTP servers and routers in this process (standalone), or Deployments and what belongs to them.

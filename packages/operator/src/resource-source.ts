@@ -29,6 +29,9 @@ export interface ResourceEvent {
   readonly message: string;
 }
 
+/** What a status holds beside its conditions. */
+export type StatusDetails = Pick<ResourceStatus, 'address'>;
+
 /**
  * Where resources come from and where their status goes: the Kubernetes API or a folder of YAML. Level-based: the lists are
  * the truth, and a change is told by its key only, so a lost or doubled notice does no harm.
@@ -52,7 +55,9 @@ export interface ResourceSource {
   /** The status last written, also by an earlier process. */
   status(ref: ResourceRef): ResourceStatus | undefined;
   /** Replaces all conditions. An object that has gone meanwhile is no error. @throws {StoreError} when it cannot be written now. */
-  writeStatus(ref: ResourceRef, conditions: readonly Condition[]): Promise<void>;
+  writeStatus(ref: ResourceRef, conditions: readonly Condition[], details?: StatusDetails): Promise<void>;
+  /** Labels of a namespace, for endpoints that admit others by a selector. Absent: the source knows nothing of namespaces but their names. */
+  namespaceLabels?(namespace: string): Readonly<Record<string, string>> | undefined;
   /** Best effort: never throws. */
   recordEvent(ref: ResourceRef, event: ResourceEvent): void;
 }
@@ -67,4 +72,11 @@ export function refOf<Kind extends ResourceKind>(resource: {
   readonly metadata: { readonly namespace: string; readonly name: string };
 }): ResourceRef<Kind> {
   return { kind: resource.kind, namespace: resource.metadata.namespace, name: resource.metadata.name };
+}
+
+/** What a translation asks for labels; undefined where the source knows none. */
+export function namespaceLabelsOf(
+  source: Pick<ResourceSource, 'namespaceLabels'>,
+): ((namespace: string) => Readonly<Record<string, string>> | undefined) | undefined {
+  return source.namespaceLabels === undefined ? undefined : (namespace) => source.namespaceLabels?.(namespace);
 }

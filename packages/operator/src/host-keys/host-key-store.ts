@@ -10,7 +10,7 @@ export interface HostKeys {
 
 /** Keys that are there and must not be used, or cannot be read. */
 export class HostKeyStoreError extends Error {
-  readonly code: 'HostKeyPermissions' | 'HostKeyInvalid' | 'HostKeyUnreadable';
+  readonly code: 'HostKeyPermissions' | 'HostKeyInvalid' | 'HostKeyUnreadable' | 'HostKeyAccessNotGranted';
   constructor(code: HostKeyStoreError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'HostKeyStoreError';

@@ -7,7 +7,7 @@ import { translateEndpoint } from '@skiff/policy/translate-endpoint';
 import type { EndpointReadiness } from '../endpoint-sink.ts';
 import { HostKeyStoreError, type HostKeys } from '../host-keys/host-key-store.ts';
 import { publishStatus } from '../publish-status.ts';
-import { refOf } from '../resource-source.ts';
+import { refOf, type StatusDetails } from '../resource-source.ts';
 import { type ReconcileContext, refFromKey } from './reconcile-context.ts';
 
 export interface EndpointResult {
@@ -40,7 +40,7 @@ export async function reconcileEndpoint(
   async function publish(): Promise<boolean> {
     if (endpoint === undefined) return true;
     try {
-      await publishStatus(context, refOf(endpoint), completeConditions(verdict, programmed));
+      await publishStatus(context, refOf(endpoint), completeConditions(verdict, programmed), addressOf(outcome));
       return true;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
@@ -59,7 +59,13 @@ interface ApplyOutcome {
   readonly applied: EndpointResult['applied'];
 }
 
-type ApplyReadiness = EndpointReadiness | { readonly kind: 'notReady'; readonly reason: 'SecretInvalid'; readonly message: string };
+type ApplyReadiness =
+  | EndpointReadiness
+  | { readonly kind: 'notReady'; readonly reason: 'SecretInvalid' | 'NamespaceAccessNotGranted'; readonly message: string; readonly address?: string };
+
+function addressOf(outcome: ApplyOutcome | undefined): StatusDetails {
+  return outcome?.readiness.address === undefined ? {} : { address: outcome.readiness.address };
+}
 
 async function apply(context: ReconcileContext, endpoint: SftpEndpoint, settings: EndpointSettings, signal: AbortSignal): Promise<ApplyOutcome> {
   const { metadata } = endpoint;
@@ -70,14 +76,17 @@ async function apply(context: ReconcileContext, endpoint: SftpEndpoint, settings
       const message = `host keys made: ${hostKeys.keys.map((hostKey) => `${hostKey.algorithm} ${hostKey.fingerprint}`).join(', ')}`;
       context.source.recordEvent(refOf(endpoint), { type: 'Normal', reason: 'HostKeysGenerated', message });
     }
-    const readiness = await context.sink.apply({ key, uid: metadata.uid, generation: metadata.generation, settings, hostKeys: hostKeys.keys }, signal);
+    const readiness = await context.sink.apply(
+      { key, uid: metadata.uid, generation: metadata.generation, settings, spec: endpoint.spec, hostKeys: hostKeys.keys },
+      signal,
+    );
     return { readiness, threw: false, applied: { settings, hostKeys, readiness } };
   } catch (error) {
     signal.throwIfAborted();
     context.logger.error({ endpoint: key, err: error }, 'endpoint cannot be applied');
     const readiness: ApplyReadiness =
       error instanceof HostKeyStoreError
-        ? { kind: 'notReady', reason: 'SecretInvalid', message: error.message }
+        ? { kind: 'notReady', reason: error.code === 'HostKeyAccessNotGranted' ? 'NamespaceAccessNotGranted' : 'SecretInvalid', message: error.message }
         : { kind: 'notReady', reason: 'Pending', message: 'it could not be applied; it is tried again, and the log says why' };
     return { readiness, threw: true, applied: undefined };
   }

@@ -36,7 +36,10 @@ export class SkiffProcess {
 
   constructor(props: SkiffProcessProps) {
     const { NODE_OPTIONS: _options, ...inherited } = process.env;
-    this.#child = spawn(process.execPath, [...NODE_FLAGS, PROGRAM, ...props.args], { env: { ...inherited, ...props.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, PROGRAM, ...props.args], {
+      env: { MALLOC_ARENA_MAX: '2', ...inherited, ...props.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#child.on('error', (error) => {
       this.#stderr += error.message;
     });

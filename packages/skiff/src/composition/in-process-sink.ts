@@ -5,8 +5,9 @@ import { isTransient } from '@skiff/model/store-error';
 import type { DesiredEndpoint, EndpointReadiness, EndpointSink } from '@skiff/operator/endpoint-sink';
 import type { Logger } from '@skiff/runtime/logger';
 import type { Lease } from '@skiff/sftp-server/lease';
-import { type RunningRouter, type RunningServer, startRouter, startSftpServer } from './endpoint-parts.ts';
 import type { ProcessParts } from './process-parts.ts';
+import { type RunningRouter, startRouter } from './router-parts.ts';
+import { type RunningServer, startSftpServer } from './server-parts.ts';
 
 const PROBE_TIMEOUT_MS = 10_000;
 

@@ -1,6 +1,6 @@
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
-import { startRouter } from '../composition/endpoint-parts.ts';
 import { createProcessParts, keepLease } from '../composition/process-parts.ts';
+import { startRouter } from '../composition/router-parts.ts';
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from './mode.ts';
 import { untilSignalled } from './run-until-signal.ts';

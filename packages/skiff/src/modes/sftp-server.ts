@@ -3,8 +3,8 @@ import { createResourceRepository } from '@skiff/database/mysql-resource-reposit
 import { parseEndpointSettings } from '@skiff/model/endpoint-settings';
 import { Secret } from '@skiff/runtime/secret';
 import { selfCheck } from '@skiff/sftp-protocol/self-check';
-import { startSftpServer } from '../composition/endpoint-parts.ts';
 import { createProcessParts, keepLease } from '../composition/process-parts.ts';
+import { startSftpServer } from '../composition/server-parts.ts';
 import { ConfigurationError, type Environment } from '../configuration/environment.ts';
 import type { ModeContext } from './mode.ts';
 import { untilSignalled } from './run-until-signal.ts';

@@ -1,12 +1,8 @@
-import { createDeliveryLog } from '@skiff/database/mysql-delivery-log';
 import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import type { EventPublisher } from '@skiff/messaging/event-bus';
-import { createServiceBusConsumer, createServiceBusPublisher } from '@skiff/messaging/service-bus';
+import { createServiceBusPublisher } from '@skiff/messaging/service-bus';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
-import { createRouteTable } from '@skiff/router/route-table';
-import { createRouter, type Router } from '@skiff/router/router';
-import { createTargetFactory } from '@skiff/router/target-factory';
 import type { Logger } from '@skiff/runtime/logger';
 import type { Secret } from '@skiff/runtime/secret';
 import type { Lease } from '@skiff/sftp-server/lease';
@@ -14,11 +10,7 @@ import { SftpServer } from '@skiff/sftp-server/sftp-server';
 import { createAzureBlobStore } from '@skiff/storage/azure-blob';
 import type { FileStore } from '@skiff/storage/file-store';
 import { createLocalStore } from '@skiff/storage/local';
-import { VERSION } from '../version.ts';
 import type { ProcessParts } from './process-parts.ts';
-
-const MESSAGES_AT_A_TIME = 64;
-const TARGET_CONCURRENCY = 32;
 
 /** The store that an endpoint's settings name. */
 export async function createStore(parts: ProcessParts, settings: EndpointSettings): Promise<FileStore> {
@@ -92,43 +84,4 @@ export async function startSftpServer(parts: ProcessParts, props: ServerParts): 
     await closeParts();
     throw error;
   }
-}
-
-export interface RunningRouter {
-  stop(): Promise<void>;
-}
-
-/** Starts the router of an endpoint that has a queue. */
-export function startRouter(parts: ProcessParts, props: Omit<ServerParts, 'hostKeys'>): RunningRouter | undefined {
-  const { settings, endpointId, lease, logger } = props;
-  const { database, clock, failpoints, configuration } = parts;
-  if (settings.events === null) return undefined;
-  const { namespace, queue, endpoint } = settings.events;
-  const consumer = createServiceBusConsumer({
-    namespace,
-    queue,
-    ...(endpoint === null ? {} : { endpoint }),
-    credential: parts.azure,
-    logger,
-    concurrency: MESSAGES_AT_A_TIME,
-  });
-  const router: Router = createRouter({
-    consumer,
-    deliveries: createDeliveryLog(database),
-    routes: createRouteTable({ resources: createResourceRepository(database), endpointId, logger }),
-    targets: createTargetFactory({ addresses: { allow: configuration.allowedTargetRanges }, userAgent: `skiff/${VERSION}`, concurrency: TARGET_CONCURRENCY }),
-    clock,
-    random: Math.random,
-    logger,
-    instance: lease.instance,
-    endpointId,
-    failpoints,
-  });
-  const started = router.start().catch((error: unknown) => logger.warn({ err: error }, 'router ended before it had started'));
-  return {
-    stop: async () => {
-      await router.stop(AbortSignal.timeout(configuration.drainGraceMs));
-      await started;
-    },
-  };
 }

@@ -11,6 +11,7 @@ const DATABASE = ['--set', 'database.urlSecret.name=skiff-database'];
 const NAMESPACES = ['--set', 'namespaces.endpoints={sftp}', '--set', 'namespaces.secrets={team-a,team-b}'];
 const helm = findHelm() ?? '';
 const skip = helm === '' ? 'there is no helm: run test/cluster/kube-up.sh build control-plane' : false;
+const isHook = ({ metadata }: Manifest): boolean => metadata.annotations?.['helm.sh/hook'] !== undefined;
 const isWorkload = ({ kind }: Manifest): boolean => kind !== 'CustomResourceDefinition';
 
 /** Compares with the golden file; `SKIFF_UPDATE_GOLDEN=1` writes it. */
@@ -24,6 +25,7 @@ function assertGolden(name: string, manifests: readonly Manifest[]): void {
 describe('the chart', { skip }, () => {
   it('renders what the golden files hold, for each kind of platform', async () => {
     assertGolden('default', parse(await render(helm, [...DATABASE, ...NAMESPACES])).filter(isWorkload));
+    assertGolden('smoke-test', parse(await render(helm, [...DATABASE, '--set', 'test.endpoint=sftp/partners'])).filter(isHook));
     for (const platform of ['aks', 'openshift', 'onprem']) {
       const rendered = await render(helm, ['-f', join(CHART, `values-${platform}.yaml`), '--set', 'namespaces.endpoints={sftp}']);
       assertGolden(platform, parse(rendered).filter(isWorkload));

@@ -12,6 +12,7 @@ const MODES: Readonly<Record<string, () => Promise<Mode>>> = {
   router: async () => (await import('./modes/router.ts')).runRouter,
   'hash-password': async () => (await import('./modes/hash-password.ts')).runHashPassword,
   'self-check': async () => (await import('./modes/self-check.ts')).runSelfCheck,
+  'smoke-test': async () => (await import('./modes/smoke-test.ts')).runSmokeTest,
 };
 
 /** Exit codes: 0 all well, 1 it failed, 2 it was called or configured wrongly (sysexits would say 64 and 78; shells expect 2). */

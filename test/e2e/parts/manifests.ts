@@ -57,9 +57,10 @@ export function partsManifests(props: PartsProps): readonly KubeObject[] {
     ...partOf(props, { part: 'mariadb', command: ['sh', '/config/mariadb.sh'] }),
     ...partOf(props, {
       part: 'azurite',
+      // Without the last flag it takes the first part of its host name for the account.
       command: node('azurite', [
         ...['--blobHost', '0.0.0.0', '--blobPort', String(PORTS.azurite), '--cert', '/tls/server.pem', '--key', '/tls/server.key', '--location', '/data'],
-        ...['--oauth', 'basic', '--silent', '--disableTelemetry', '--skipApiVersionCheck'],
+        ...['--oauth', 'basic', '--silent', '--disableTelemetry', '--skipApiVersionCheck', '--disableProductStyleUrl'],
       ]),
     }),
     ...partOf(props, { part: 'token-service', command: node('token-service', ['/config/token-service.json']), apiToken: true }),

@@ -45,9 +45,10 @@ export async function runSmokeTest({ args, environment, logger }: ModeContext): 
 }
 
 function readEndpoint(args: readonly string[]): { readonly namespace: string; readonly name: string } {
-  const { values } = parseArgs({ args: [...args], options: { endpoint: { type: 'string' } }, strict: true });
-  const [namespace = '', name = '', ...rest] = (values.endpoint ?? '').split('/');
-  if (namespace === '' || name === '' || rest.length > 0) throw new ConfigurationError('skiff smoke-test --endpoint namespace/name');
+  const { values, positionals } = parseArgs({ args: [...args], options: { endpoint: { type: 'string' } }, strict: false });
+  const [namespace = '', name = '', ...rest] = typeof values.endpoint === 'string' ? values.endpoint.split('/') : [];
+  const isUnderstood = positionals.length === 0 && Object.keys(values).length === 1;
+  if (!isUnderstood || namespace === '' || name === '' || rest.length > 0) throw new ConfigurationError('skiff smoke-test --endpoint NAMESPACE/NAME');
   return { namespace, name };
 }
 

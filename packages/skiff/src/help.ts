@@ -20,6 +20,7 @@ Environment
   SKIFF_TRANSFER_MEMORY_MIB     memory that all transfers may hold together (96)
   SKIFF_DRAIN_GRACE_SECONDS     how long transfers may go on after SIGTERM (30)
   SKIFF_ALLOWED_TARGET_RANGES   CIDR ranges of private addresses that HTTP targets may have
+  SKIFF_HEALTH_PORT             port of /healthz, /readyz and /metrics (none)
   SKIFF_LOG_LEVEL               debug, info, warn, error, silent (info)
   AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE, AZURE_AUTHORITY_HOST
                                 workload identity, as AKS injects it

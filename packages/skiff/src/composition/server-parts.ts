@@ -1,5 +1,6 @@
 import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
+import type { OperationLog } from '@skiff/database/operation-log';
 import type { EventPublisher } from '@skiff/messaging/event-bus';
 import { createServiceBusPublisher } from '@skiff/messaging/service-bus';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
@@ -10,6 +11,7 @@ import { SftpServer } from '@skiff/sftp-server/sftp-server';
 import { createAzureBlobStore } from '@skiff/storage/azure-blob';
 import type { FileStore } from '@skiff/storage/file-store';
 import { createLocalStore } from '@skiff/storage/local';
+import { startHousekeeping } from './housekeeping.ts';
 import type { ProcessParts } from './process-parts.ts';
 
 /** The store that an endpoint's settings name. */
@@ -40,6 +42,8 @@ export interface ServerParts {
 export interface RunningServer {
   readonly server: SftpServer;
   readonly store: FileStore;
+  /** Events that wait for the bus. */
+  readonly outbox: () => ReturnType<OperationLog['outboxStatus']>;
   /** Stops the server and everything made for it. */
   stop(): Promise<void>;
 }
@@ -48,6 +52,7 @@ export interface RunningServer {
 export async function startSftpServer(parts: ProcessParts, props: ServerParts): Promise<RunningServer> {
   const { settings, endpointId, lease, hostKeys, logger } = props;
   const { configuration, database, registry, budget, clock, failpoints, verifyPassword } = parts;
+  const log = createOperationLog(database);
   const store = await createStore(parts, settings);
   const publisher = createPublisher(parts, settings);
   const closeParts = async () => {
@@ -59,7 +64,7 @@ export async function startSftpServer(parts: ProcessParts, props: ServerParts): 
       settings,
       endpointId,
       store,
-      log: createOperationLog(database),
+      log,
       resources: createResourceRepository(database),
       registry,
       lease,
@@ -72,11 +77,14 @@ export async function startSftpServer(parts: ProcessParts, props: ServerParts): 
       failpoints,
     });
     await server.start({ port: settings.port, ...(configuration.listenHost === undefined ? {} : { host: configuration.listenHost }) });
+    const housekeeping = startHousekeeping(log, logger);
     return {
       server,
       store,
+      outbox: () => log.outboxStatus(endpointId),
       stop: async () => {
         await server.stop({ graceMs: configuration.drainGraceMs });
+        await housekeeping.stop();
         await closeParts();
       },
     };

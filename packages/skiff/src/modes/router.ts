@@ -1,4 +1,5 @@
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
+import { startProcessHealth } from '../composition/process-health.ts';
 import { createProcessParts, keepLease } from '../composition/process-parts.ts';
 import { startRouter } from '../composition/router-parts.ts';
 import { ConfigurationError } from '../configuration/environment.ts';
@@ -26,9 +27,13 @@ export async function runRouter({ configuration, environment, logger }: ModeCont
       logger: logger.child({ endpoint: `${settings.namespace}/${settings.name}` }),
     });
     if (router === undefined) throw new ConfigurationError('the endpoint has no events: there is nothing to route');
+    const health = await startProcessHealth(parts, {});
+    health.ready();
     await signalled;
+    health.drain();
     await router.stop();
     await lease.release();
+    await health.stop();
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {

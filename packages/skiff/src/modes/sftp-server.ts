@@ -3,6 +3,7 @@ import { createResourceRepository } from '@skiff/database/mysql-resource-reposit
 import { parseEndpointSettings } from '@skiff/model/endpoint-settings';
 import { Secret } from '@skiff/runtime/secret';
 import { selfCheck } from '@skiff/sftp-protocol/self-check';
+import { startProcessHealth } from '../composition/process-health.ts';
 import { createProcessParts, keepLease } from '../composition/process-parts.ts';
 import { startSftpServer } from '../composition/server-parts.ts';
 import { ConfigurationError, type Environment } from '../configuration/environment.ts';
@@ -29,9 +30,13 @@ export async function runSftpServer(context: ModeContext): Promise<number> {
     const endpointId = await createResourceRepository(parts.database).endpointId(settings.namespace, settings.name);
     const endpointLogger = logger.child({ endpoint: `${settings.namespace}/${settings.name}` });
     const running = await startSftpServer(parts, { settings, endpointId, lease: lease.lease, hostKeys, logger: endpointLogger });
+    const health = await startProcessHealth(parts, { sessions: () => running.server.sessionCount, outbox: running.outbox });
+    health.ready();
     await signalled;
+    health.drain();
     await running.stop();
     await lease.release();
+    await health.stop();
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {

@@ -13,6 +13,7 @@ import type { Logger } from '@skiff/runtime/logger';
 import type { Secret } from '@skiff/runtime/secret';
 import { selfCheck } from '@skiff/sftp-protocol/self-check';
 import { InProcessSink } from '../composition/in-process-sink.ts';
+import { startProcessHealth } from '../composition/process-health.ts';
 import { createProcessParts, keepLease, type ProcessParts } from '../composition/process-parts.ts';
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from './mode.ts';
@@ -99,8 +100,11 @@ async function runWith(parts: ProcessParts, folders: Folders, signal: AbortSigna
   });
   await operator.start(signal);
   logger.info({ manifests: folders.manifests, state: folders.state }, 'standalone running');
+  const health = await startProcessHealth(parts, {});
+  health.ready();
   await signalled;
-  await stopAll(logger, [() => operator.stop(), () => sink.stop(), () => lease.release()]);
+  health.drain();
+  await stopAll(logger, [() => operator.stop(), () => sink.stop(), () => lease.release(), () => health.stop()]);
 }
 
 /** In order; what fails to stop is told and must not keep the rest from stopping. */

@@ -1,0 +1,63 @@
+import { type BackgroundTask, startBackgroundTask } from '@skiff/runtime/background-task';
+import { startHealthServer } from '@skiff/runtime/health';
+import { createMetrics } from '@skiff/runtime/metrics';
+import type { ProcessParts } from './process-parts.ts';
+
+const OUTBOX_EVERY_MS = 5_000;
+
+export interface ProcessHealth {
+  /** From now on `/readyz` answers 200, until `drain`. */
+  ready(): void;
+  /** Takes the process out of its Service while sessions go on. */
+  drain(): void;
+  stop(): Promise<void>;
+}
+
+/** What an endpoint's process is watched by. */
+export interface Watched {
+  readonly sessions?: () => number;
+  /** Events that wait for the bus, and the age of the oldest. */
+  readonly outbox?: () => Promise<{ readonly waiting: number; readonly oldestAgeMs: number }>;
+}
+
+/** Serves probes and metrics where `SKIFF_HEALTH_PORT` is set. */
+export async function startProcessHealth(parts: ProcessParts, watched: Watched): Promise<ProcessHealth> {
+  const { configuration, logger, budget } = parts;
+  let state: string | undefined = 'starting';
+  const metrics = createMetrics({ defaults: true });
+  metrics.sampledGauge({ name: 'skiff_transfer_memory_free_bytes', help: 'Bytes of the transfer budget that nobody holds.', read: () => budget.freeBytes });
+  const { sessions, outbox } = watched;
+  if (sessions !== undefined) metrics.sampledGauge({ name: 'skiff_sftp_sessions', help: 'Live SFTP sessions of this process.', read: sessions });
+  let task: BackgroundTask | undefined;
+  if (outbox !== undefined) {
+    let status = { waiting: 0, oldestAgeMs: 0 };
+    metrics.sampledGauge({ name: 'skiff_outbox_events', help: 'Committed events that are not published yet.', read: () => status.waiting });
+    metrics.sampledGauge({
+      name: 'skiff_outbox_oldest_age_seconds',
+      help: 'Age of the oldest event that is not published yet; alert above 60.',
+      read: () => status.oldestAgeMs / 1000,
+    });
+    task = startBackgroundTask({
+      name: 'outbox-metric',
+      intervalMs: OUTBOX_EVERY_MS,
+      logger,
+      run: async () => {
+        status = await outbox();
+      },
+    });
+  }
+  const { healthPort } = configuration;
+  const server = healthPort === undefined ? undefined : await startHealthServer({ port: healthPort, ready: { process: () => state }, metrics, logger });
+  return {
+    ready() {
+      state = undefined;
+    },
+    drain() {
+      state = 'draining';
+    },
+    async stop() {
+      await task?.stop();
+      await server?.stop();
+    },
+  };
+}

@@ -1,4 +1,5 @@
 import type { ResourceRepository, UserRow } from '@skiff/database/resource-rows';
+import { StoreError } from '@skiff/model/store-error';
 import type { Clock } from '@skiff/runtime/clock';
 
 /** Users known from the last poll may log in this long while the database is away (DESIGN P6); then nobody may. */
@@ -26,12 +27,25 @@ export class UserDirectory {
   /** Reads what is new and returns the names it concerns. Rejects when the database is away. */
   async refresh(): Promise<readonly string[]> {
     const startedAt = this.#clock.monotonicMs();
-    const changes = await this.#repository.usersSince(this.#endpointId, this.#revision);
+    const changes = await this.#read();
     for (const user of changes.changed) this.#users.set(user.username, user);
     for (const username of changes.deleted) this.#users.delete(username);
     this.#revision = changes.revision;
     this.#refreshedAt = startedAt;
     return [...changes.changed.map((user) => user.username), ...changes.deleted];
+  }
+
+  /** After a restored database, or further behind than tombstones are kept, only the whole list tells who is gone. */
+  async #read(): ReturnType<ResourceRepository['usersSince']> {
+    try {
+      return await this.#repository.usersSince(this.#endpointId, this.#revision);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.vendorCode !== 'REVISION_UNKNOWN') throw error;
+      const changes = await this.#repository.usersSince(this.#endpointId, 0n);
+      const present = new Set(changes.changed.map((user) => user.username));
+      const gone = [...this.#users.keys()].filter((username) => !present.has(username));
+      return { ...changes, deleted: [...changes.deleted, ...gone] };
+    }
   }
 
   /** True while answers may be trusted. */

@@ -1,39 +1,99 @@
 import type { FileEvent } from '@skiff/model/file-event';
+import { objectKey } from '@skiff/model/object-meta';
 import type { RouteRow } from '@skiff/model/resource-rows';
 import { type Glob, parseGlob } from './glob.ts';
+import { compileRouteExpression, type RouteExpression } from './route-expression.ts';
+
+/** A message as routes see it. */
+export interface RoutedMessage {
+  /** Undefined: no event of ours, but JSON of another system. */
+  readonly event: FileEvent | undefined;
+  /** The parsed JSON body. */
+  readonly json: unknown;
+  /** Size of the body as it came, in bytes. */
+  readonly sizeBytes: number;
+}
 
 export interface MatchedTarget<Route extends RouteRow = RouteRow> {
   readonly route: Route;
   readonly target: Route['targets'][number];
 }
 
+/** What one route says to one message. */
+export interface RouteExplanation {
+  /** `namespace/name` */
+  readonly route: string;
+  readonly taken: boolean;
+  /** Every condition that does not hold, in words; empty when the route takes the message. */
+  readonly reasons: readonly string[];
+  /** Names of the route's targets, whether or not they get the message. */
+  readonly targets: readonly string[];
+}
+
 /**
- * The targets that an event goes to, in the order of routes and targets. `undefined` stands for a message that is no event of ours:
- * only routes without any condition take it. For a rename, `path` is the new path.
+ * The targets that a message goes to, in the order of routes and targets. For a rename, `path` is the new path. A message that is no
+ * event of ours is taken by routes whose only condition, if any, is an expression.
  *
- * @throws {GlobError} when a stored glob is damaged: globs are checked when routes are translated.
+ * @throws {GlobError | RouteExpressionError} when a stored condition is damaged: they are checked when routes are translated.
  */
-export function matchRoutes<Route extends RouteRow>(routes: readonly Route[], event: FileEvent | undefined): readonly MatchedTarget<Route>[] {
-  return routes.filter((route) => takes(route.match, event)).flatMap((route) => route.targets.map((target) => ({ route, target })));
+export function matchRoutes<Route extends RouteRow>(routes: readonly Route[], message: RoutedMessage): readonly MatchedTarget<Route>[] {
+  return routes.filter((route) => takes(route.match, message)).flatMap((route) => route.targets.map((target) => ({ route, target })));
 }
 
-function takes(match: RouteRow['match'], event: FileEvent | undefined): boolean {
-  const { types, usernames, paths } = match ?? {};
-  if (event === undefined) return types === undefined && usernames === undefined && paths === undefined;
-  return (
-    (types?.includes(event.type) ?? true) &&
-    (usernames?.includes(event.data.username) ?? true) &&
-    (paths === undefined || globsOf(paths).some((glob) => glob.matches(event.data.path)))
-  );
+/** Dry run: which routes and targets would take the message, and why the others would not. Throws as {@link matchRoutes}. */
+export function explainRoutes(routes: readonly RouteRow[], message: RoutedMessage): readonly RouteExplanation[] {
+  return routes.map((route) => {
+    const reasons = objectionsOf(route.match ?? {}, message);
+    return { route: objectKey(route), taken: reasons.length === 0, reasons, targets: route.targets.map(({ name }) => name) };
+  });
 }
 
-// Compiled once per list of a row, and gone with the row.
-const compiled = new WeakMap<readonly string[], readonly Glob[]>();
+type Match = NonNullable<RouteRow['match']>;
+
+function takes(match: RouteRow['match'], { event, json, sizeBytes }: RoutedMessage): boolean {
+  const { types, usernames, paths, expression } = match ?? {};
+  if (event === undefined && (types !== undefined || usernames !== undefined || paths !== undefined)) return false;
+  if (event !== undefined) {
+    if (types?.includes(event.type) === false || usernames?.includes(event.data.username) === false) return false;
+    if (paths !== undefined && !globsOf(paths).some((glob) => glob.matches(event.data.path))) return false;
+  }
+  return expression === undefined || expressionOf(match ?? {}, expression).evaluate({ event, body: json, sizeBytes }) === 'true';
+}
+
+function objectionsOf(match: Match, { event, json, sizeBytes }: RoutedMessage): readonly string[] {
+  const { types, usernames, paths, expression } = match;
+  const reasons: string[] = [];
+  if (event === undefined && (types !== undefined || usernames !== undefined || paths !== undefined)) {
+    reasons.push('the message is no event of Skiff, and the route asks for types, usernames or paths');
+  }
+  if (event !== undefined) {
+    if (types?.includes(event.type) === false) reasons.push(`match.types does not list ${event.type}`);
+    if (usernames?.includes(event.data.username) === false) reasons.push(`match.usernames does not list ${event.data.username}`);
+    if (paths !== undefined && !globsOf(paths).some((glob) => glob.matches(event.data.path))) reasons.push(`match.paths has no glob for ${event.data.path}`);
+  }
+  if (expression === undefined) return reasons;
+  const result = expressionOf(match, expression).evaluate({ event, body: json, sizeBytes });
+  if (result === 'false') reasons.push('match.expression is false');
+  else if (result !== 'true') reasons.push(`match.expression cannot be evaluated: ${result.failed}`);
+  return reasons;
+}
+
+// Compiled once per row, and gone with the row.
+const compiledGlobs = new WeakMap<readonly string[], readonly Glob[]>();
+const compiledExpressions = new WeakMap<Match, RouteExpression>();
 
 function globsOf(paths: readonly string[]): readonly Glob[] {
-  const known = compiled.get(paths);
+  const known = compiledGlobs.get(paths);
   if (known !== undefined) return known;
   const globs = paths.map(parseGlob);
-  compiled.set(paths, globs);
+  compiledGlobs.set(paths, globs);
   return globs;
+}
+
+function expressionOf(match: Match, text: string): RouteExpression {
+  const known = compiledExpressions.get(match);
+  if (known !== undefined) return known;
+  const expression = compileRouteExpression(text);
+  compiledExpressions.set(match, expression);
+  return expression;
 }

@@ -43,7 +43,9 @@ export class DeliveryLedger {
       this.#props.recorder.add({ ...key, state: 'waiting', attempt: attempt - 1, dueInMs: 0, reason: 'the router stopped' });
       return;
     }
-    this.#props.recorder.add({ ...key, attempt, ...decide(outcome, attempt, lane.policy, this.#props.random) });
+    const decision = decide(outcome, attempt, lane.policy, this.#props.random);
+    if (decision.state !== 'waiting') this.#props.recorder.add({ ...key, attempt, ...decision });
+    else this.standsBack(key, decision.untried === true ? attempt - 1 : attempt, decision.dueInMs, decision.reason);
   }
 
   /** The delivery comes again without having been tried. */

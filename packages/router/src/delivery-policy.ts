@@ -12,7 +12,7 @@ export interface DeliveryPolicy {
 /** What follows from one attempt. */
 export type Decision =
   | { readonly state: 'succeeded'; readonly detail: string }
-  | { readonly state: 'waiting'; readonly dueInMs: number; readonly reason: string }
+  | { readonly state: 'waiting'; readonly dueInMs: number; readonly reason: string; readonly untried?: boolean }
   | { readonly state: 'dead'; readonly reason: string };
 
 /** Reasons are shown in lists and stored per delivery. */
@@ -33,6 +33,8 @@ export function decide(outcome: DeliveryOutcome, attempt: number, policy: Delive
     case 'rejected':
       return { state: 'dead', reason: `rejected: ${outcome.reason}`.slice(0, MAX_REASON_LENGTH) };
     case 'retry':
+      if (outcome.untried === true)
+        return { state: 'waiting', dueInMs: untriedMs(outcome.retryAfterMs, policy, random), reason: outcome.reason, untried: true };
       if (attempt >= policy.maxAttempts) return { state: 'dead', reason: `${attempt} attempts failed: ${outcome.reason}`.slice(0, MAX_REASON_LENGTH) };
       return {
         state: 'waiting',
@@ -40,6 +42,11 @@ export function decide(outcome: DeliveryOutcome, attempt: number, policy: Delive
         reason: outcome.reason.slice(0, MAX_REASON_LENGTH),
       };
   }
+}
+
+/** Nothing was tried, so nobody must be spared: it comes again soon, and always so. */
+function untriedMs(retryAfterMs: number | undefined, policy: DeliveryPolicy, random: () => number): number {
+  return Math.round(Math.max(retryAfterMs ?? 0, policy.minBackoffMs) * (1 + 0.3 * random()));
 }
 
 /**

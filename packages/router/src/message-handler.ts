@@ -137,7 +137,12 @@ function toParked(props: MessageHandlerProps, message: RoutableMessage, { lane, 
   }
   const decision = decide(result, 1, lane.policy, props.random);
   if (decision.state === 'waiting') {
-    return { lane, offer, progress: 'failed', row: { ...base, attempt: 1, dueInMs: decision.dueInMs, reason: decision.reason } };
+    return {
+      lane,
+      offer,
+      progress: 'failed',
+      row: { ...base, attempt: decision.untried === true ? 0 : 1, dueInMs: decision.dueInMs, reason: decision.reason },
+    };
   }
   // The row carries the body, for a replay; that it is dead follows in the next batch of outcomes.
   return { lane, offer, progress: 'dead', row: { ...base, attempt: 1, dueInMs: DEAD_SLACK_MS, reason: decision.state === 'dead' ? decision.reason : '' } };

@@ -8,6 +8,8 @@ export interface RoutableMessage {
   readonly kind: 'routable';
   readonly eventId: string;
   readonly event: FileEvent | undefined;
+  /** The body, parsed. */
+  readonly json: unknown;
   readonly body: Buffer;
   readonly contentType: string;
 }
@@ -24,9 +26,9 @@ export function parseMessage(message: Pick<IncomingMessage, 'body' | 'contentTyp
   const json = parseJson(body);
   if (json === undefined) return { kind: 'notAnEvent', description: `the body is not JSON (${body.length} bytes)` };
   const event = parseFileEvent(json.value);
-  if (event !== undefined) return { kind: 'routable', eventId: boundedId(event.id), event, body, contentType: CLOUD_EVENTS_JSON };
+  if (event !== undefined) return { kind: 'routable', eventId: boundedId(event.id), event, json: json.value, body, contentType: CLOUD_EVENTS_JSON };
   const eventId = messageId === undefined || messageId === '' ? `body-${sha256(body)}` : boundedId(messageId);
-  return { kind: 'routable', eventId, event: undefined, body, contentType: boundedType(message.contentType) };
+  return { kind: 'routable', eventId, event: undefined, json: json.value, body, contentType: boundedType(message.contentType) };
 }
 
 function parseJson(body: Buffer): { readonly value: unknown } | undefined {

@@ -2,6 +2,7 @@ import type { ResourceRepository } from '@skiff/database/resource-rows';
 import { objectKey } from '@skiff/model/object-meta';
 import type { RouteRow } from '@skiff/model/resource-rows';
 import { GlobError, parseGlob } from '@skiff/policy/glob';
+import { compileRouteExpression, RouteExpressionError } from '@skiff/policy/route-expression';
 import type { Logger } from '@skiff/runtime/logger';
 import { pause } from './pause.ts';
 
@@ -110,10 +111,11 @@ class PollingRouteTable implements RouteTable {
   #isSound(row: RouteRow): boolean {
     try {
       for (const path of row.match?.paths ?? []) parseGlob(path);
+      if (row.match?.expression !== undefined) compileRouteExpression(row.match.expression);
       return true;
     } catch (error) {
-      if (!(error instanceof GlobError)) throw error;
-      this.#props.logger.error({ err: error, route: objectKey(row) }, 'route left out: a path cannot be read');
+      if (!(error instanceof GlobError || error instanceof RouteExpressionError)) throw error;
+      this.#props.logger.error({ err: error, route: objectKey(row) }, 'route left out: its conditions cannot be read');
       return false;
     }
   }

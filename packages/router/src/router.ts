@@ -160,9 +160,9 @@ class QueueRouter implements Router {
     }
   }
 
-  #lanesFor(message: RoutableMessage): readonly TargetLane[] {
+  #lanesFor({ event, json, body }: RoutableMessage): readonly TargetLane[] {
     const lanes: TargetLane[] = [];
-    for (const { route, target } of matchRoutes(this.#props.routes.current(), message.event)) {
+    for (const { route, target } of matchRoutes(this.#props.routes.current(), { event, json, sizeBytes: body.length })) {
       const lane = this.#lanes.get(objectKey(route), target.name);
       if (lane !== undefined) lanes.push(lane);
     }

@@ -1,45 +1,37 @@
 import type { DeliveryTarget } from '@skiff/messaging/delivery-target';
-import { createHttpTarget } from '@skiff/messaging/http-target';
-import type { RouteTarget } from '@skiff/model/event-route';
-import { deliveryPolicyOf } from './delivery-policy.ts';
+import { type RoutedTarget, secretRefsOf } from '@skiff/model/route-secrets';
+import { makeHttpTarget } from './http-target-maker.ts';
+import { createSecretBoundTarget, type TargetSecrets } from './secret-bound-target.ts';
+import { type TargetFactoryOptions, UnusableTargetError } from './target-factory-options.ts';
+
+export { type TargetFactoryOptions, UnusableTargetError } from './target-factory-options.ts';
+
+/** The route that a target belongs to. */
+export interface TargetPlace {
+  readonly namespace: string;
+  readonly name: string;
+}
 
 /** Makes the adapter for a target's description. Throws when the target cannot work as described. */
-export type TargetFactory = (target: RouteTarget) => DeliveryTarget;
-
-export interface TargetFactoryOptions {
-  /** Which loopback, private and special-purpose addresses HTTP targets may have (see the address guard). */
-  readonly addresses: { readonly allow: readonly string[]; readonly denyPrivate?: boolean };
-  /** Such as `skiff/1.2.3`. */
-  readonly userAgent: string;
-  /** Attempts, and so connections, at a time per target. */
-  readonly concurrency: number;
-  /** Certificates (PEM) to trust in place of the system's. */
-  readonly ca?: string;
-}
-
-/** A description that no adapter can serve: `http` is missing. */
-export class UnknownTargetError extends Error {
-  readonly code = 'UnknownTarget';
-  constructor(name: string) {
-    super(`target ${name} has no kind that is known here`);
-    this.name = 'UnknownTargetError';
-  }
-}
+export type TargetFactory = (target: RoutedTarget, route: TargetPlace) => DeliveryTarget;
 
 export function createTargetFactory(options: TargetFactoryOptions): TargetFactory {
-  return (target) => {
-    if (target.http === undefined) throw new UnknownTargetError(target.name);
-    return createHttpTarget({
-      url: target.http.url,
-      format: target.http.format ?? 'Structured',
-      headers: target.http.headers ?? [],
-      timeoutMs: deliveryPolicyOf(target).timeoutMs,
-      addresses: options.addresses,
-      userAgent: options.userAgent,
-      maxConnections: options.concurrency,
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
-    });
+  return (target, route) => {
+    if (secretRefsOf(target).length === 0) return makeTarget(target, noSecrets, options);
+    const { secrets } = options;
+    if (secrets === undefined) throw new UnusableTargetError(target.name, 'this router is given no secrets');
+    const make = (found: TargetSecrets): DeliveryTarget => makeTarget(target, found, options);
+    return createSecretBoundTarget({ namespace: route.namespace, target, secrets, make, monotonicMs: () => performance.now() });
   };
+}
+
+function makeTarget(target: RoutedTarget, secrets: TargetSecrets, options: TargetFactoryOptions): DeliveryTarget {
+  if (target.http !== undefined) return makeHttpTarget(target, target.http, secrets, options);
+  throw new UnusableTargetError(target.name, 'it has no kind that is known here');
+}
+
+function noSecrets(): never {
+  throw new RangeError('the target names no secrets');
 }
 
 /** Stands in for a target that could not be made: its deliveries wait, and say why, until the route is mended. */

@@ -1,7 +1,7 @@
 import type { DeliveryTarget } from '@skiff/messaging/delivery-target';
-import type { RouteTarget } from '@skiff/model/event-route';
 import { objectKey } from '@skiff/model/object-meta';
 import type { RouteRow } from '@skiff/model/resource-rows';
+import type { RoutedTarget } from '@skiff/model/route-secrets';
 import type { Logger } from '@skiff/runtime/logger';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { deliveryPolicyOf } from './delivery-policy.ts';
@@ -46,7 +46,7 @@ export class TargetLanes {
         const present = this.#lanes.get(place);
         if (present?.spec === spec) continue;
         if (present !== undefined) this.#close(present.lane);
-        this.#lanes.set(place, { spec, lane: this.#open(objectKey(route), target) });
+        this.#lanes.set(place, { spec, lane: this.#open(route, target) });
       }
     }
     for (const [place, { lane }] of this.#lanes) {
@@ -80,12 +80,13 @@ export class TargetLanes {
     await Promise.all(this.#leaving.values());
   }
 
-  #open(route: string, spec: RouteTarget): TargetLane {
+  #open(row: RouteRow, spec: RoutedTarget): TargetLane {
+    const route = objectKey(row);
     const { concurrency, fastLaneMs, monotonicMs, random, logger, metrics } = this.#props;
     return new TargetLane({
       route,
       targetName: spec.name,
-      target: this.#makeTarget(route, spec),
+      target: this.#makeTarget(row, spec),
       policy: deliveryPolicyOf(spec),
       circuit: new CircuitBreaker({ monotonicMs }),
       turns: new Turns(monotonicMs, random),
@@ -97,11 +98,11 @@ export class TargetLanes {
     });
   }
 
-  #makeTarget(route: string, spec: RouteTarget): DeliveryTarget {
+  #makeTarget(row: RouteRow, spec: RoutedTarget): DeliveryTarget {
     try {
-      return this.#props.targets(spec);
+      return this.#props.targets(spec, row);
     } catch (error) {
-      this.#props.logger.error({ err: error, route, target: spec.name }, 'target cannot be used');
+      this.#props.logger.error({ err: error, route: objectKey(row), target: spec.name }, 'target cannot be used');
       return createUnusableTarget(error instanceof Error ? error.message : 'unknown error');
     }
   }

@@ -1,62 +1,8 @@
 import Type, { type Static } from 'typebox';
 import type { ResourceStatus } from './condition.ts';
 import type { Resource } from './object-meta.ts';
-import { exactlyOneOf, immutable, LIST_SET, listMapBy, ObjectName } from './schema-parts.ts';
-
-const HttpTarget = Type.Object(
-  {
-    url: Type.String({
-      pattern: '^https?://[^\\s#]+$',
-      maxLength: 2048,
-      description: 'Address that receives a POST for each event. Any 2xx answer is success.',
-    }),
-    format: Type.Optional(
-      Type.Enum(['Structured', 'Binary'], {
-        default: 'Structured',
-        description: 'CloudEvents content mode: the whole event as JSON, or its attributes as `ce-` headers.',
-      }),
-    ),
-    headers: Type.Optional(
-      Type.Array(
-        Type.Object(
-          {
-            name: Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$', description: 'Header name.' }),
-            value: Type.String({ maxLength: 1024, description: 'Header value. Not for secrets.' }),
-          },
-          { additionalProperties: false },
-        ),
-        { maxItems: 16, ...listMapBy('name'), description: 'Headers added to each request.' },
-      ),
-    ),
-  },
-  { additionalProperties: false, description: 'HTTP endpoint of an application.' },
-);
-
-const Delivery = Type.Object(
-  {
-    timeoutSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 300, default: 30, description: 'Seconds that one attempt may take.' })),
-    maxAttempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 10, description: 'Attempts before the delivery is dead.' })),
-    minBackoffSeconds: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 3600,
-        default: 1,
-        description: 'Wait before the second attempt, in seconds; it doubles with each one, with jitter.',
-      }),
-    ),
-    maxBackoffSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 86400, default: 600, description: 'Longest wait between attempts, in seconds.' })),
-  },
-  { additionalProperties: false, description: 'How hard to try.' },
-);
-
-const Target = Type.Object(
-  {
-    name: Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', description: 'Name of the target, unique within the route.' }),
-    http: Type.Optional(HttpTarget),
-    delivery: Type.Optional(Delivery),
-  },
-  { additionalProperties: false, ...exactlyOneOf('http') },
-);
+import { RouteTarget } from './route-target.ts';
+import { immutable, LIST_SET, listMapBy, ObjectName } from './schema-parts.ts';
 
 export const EventRouteSpec = Type.Object(
   {
@@ -87,14 +33,22 @@ export const EventRouteSpec = Type.Object(
                 'Globs over the path as the user sees it, such as `/invoices/**/*.{csv,xml}`: `*` and `?` within a name, `**` over directories, `[a-z]`, `{a,b}`. A rename is matched by its new path. Default: all.',
             }),
           ),
+          expression: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 1024,
+              description:
+                'Condition in CEL over `event` and `body`, such as `event.data.sizeBytes > 1000`. For JSON messages of other systems `event` is empty and `body` is the message; for events of Skiff both are the event. Where a field is missing, the route does not take the message: ask with `has(event.data.sizeBytes)`. Without `matches()` and nested iterations. Default: every event.',
+            }),
+          ),
         },
         { additionalProperties: false, description: 'Which events the route takes: all the given conditions must hold. Default: every event.' },
       ),
     ),
-    targets: Type.Array(Target, { minItems: 1, maxItems: 16, ...listMapBy('name'), description: 'Where matching events go: to each of them.' }),
+    targets: Type.Array(RouteTarget, { minItems: 1, maxItems: 16, ...listMapBy('name'), description: 'Where matching events go: to each of them.' }),
   },
   { additionalProperties: false },
 );
 export type EventRouteSpec = Static<typeof EventRouteSpec>;
 export type EventRoute = Resource<'EventRoute', EventRouteSpec, ResourceStatus>;
-export type RouteTarget = EventRouteSpec['targets'][number];
+export type { RouteTarget };

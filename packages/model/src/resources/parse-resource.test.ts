@@ -76,7 +76,12 @@ describe('parseResource', () => {
       'spec.storage',
     ],
     ['no kind of storage', endpoint({ storage: {} }), /exactly one of azureBlob, local; it has none/, 'spec.storage'],
-    ['a target of no kind', route({ targets: [{ name: 'a' }] }), /^spec\.targets\[0\] needs http; it has none$/, 'spec.targets.0'],
+    [
+      'a target of no kind',
+      route({ targets: [{ name: 'a' }] }),
+      /^spec\.targets\[0\] needs exactly one of http, amqp, mqtt, serviceBus; it has none$/,
+      'spec.targets.0',
+    ],
     ['an unknown kind', { kind: 'SftpUsr' }, /^kind must be one of/, 'kind'],
     ['another version', { ...user({}), apiVersion: 'skiff.dev/v1' }, /^apiVersion must be skiff\.dev\/v1alpha1/, 'apiVersion'],
   ];

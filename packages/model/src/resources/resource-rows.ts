@@ -1,5 +1,6 @@
 import type { PermissionRule } from '../permission.ts';
 import type { EventRouteSpec } from './event-route.ts';
+import type { RoutedTarget } from './route-secrets.ts';
 
 /** A user as the SFTP server needs it. Written by the operator, read by the servers. */
 export interface UserRow {
@@ -32,5 +33,5 @@ export interface RouteRow {
   readonly name: string;
   readonly uid: string;
   readonly match: EventRouteSpec['match'] | null;
-  readonly targets: EventRouteSpec['targets'];
+  readonly targets: readonly RoutedTarget[];
 }

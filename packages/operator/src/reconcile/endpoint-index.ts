@@ -1,4 +1,7 @@
+import type { EventRoute } from '@skiff/model/event-route';
 import { objectKey } from '@skiff/model/object-meta';
+import { secretRefsOf } from '@skiff/model/route-secrets';
+import type { SftpUser } from '@skiff/model/sftp-user';
 import { endpointKeyOf } from '@skiff/policy/endpoint-ref';
 import { type ChangedRef, type ResourceSource, refKey, refOf } from '../resource-source.ts';
 
@@ -14,7 +17,7 @@ export interface Work {
 /** Which endpoint each object belonged to when it was last looked at: an object that is gone, or has moved, no longer says so. */
 export interface EndpointIndex {
   readonly ownerOf: ReadonlyMap<string, string>;
-  /** Endpoints whose users name the Secret. */
+  /** Endpoints whose users or routes name the Secret. */
   readonly bySecret: ReadonlyMap<string, ReadonlySet<string>>;
   readonly endpointKeys: ReadonlySet<string>;
 }
@@ -29,12 +32,17 @@ export function indexSource(source: Pick<ResourceSource, 'endpoints' | 'users' |
     const owner = endpointKeyOf(resource);
     ownerOf.set(refKey(refOf(resource)), owner);
     endpointKeys.add(owner);
-    const secret = resource.kind === 'SftpUser' ? resource.spec.password?.hashSecretRef.name : undefined;
-    if (secret === undefined) continue;
-    const key = refKey({ kind: 'Secret', namespace: resource.metadata.namespace, name: secret });
-    bySecret.set(key, (bySecret.get(key) ?? new Set()).add(owner));
+    for (const name of secretNamesOf(resource)) {
+      const key = refKey({ kind: 'Secret', namespace: resource.metadata.namespace, name });
+      bySecret.set(key, (bySecret.get(key) ?? new Set()).add(owner));
+    }
   }
   return { ownerOf, bySecret, endpointKeys };
+}
+
+function secretNamesOf(resource: SftpUser | EventRoute): readonly string[] {
+  if (resource.kind === 'EventRoute') return resource.spec.targets.flatMap(secretRefsOf).map(({ name }) => name);
+  return resource.spec.password === undefined ? [] : [resource.spec.password.hashSecretRef.name];
 }
 
 /** The work that changes of objects ask for, given the index before and after them. Pure. */
@@ -54,7 +62,7 @@ export function workFor(changed: Iterable<ChangedRef>, before: EndpointIndex, af
         for (const index of [before, after]) add(ref.kind === 'SftpUser' ? 'users' : 'routes', index.ownerOf.get(key));
         break;
       case 'Secret':
-        for (const endpointKey of after.bySecret.get(key) ?? []) add('users', endpointKey);
+        for (const endpointKey of after.bySecret.get(key) ?? []) for (const stage of ['users', 'routes'] as const) add(stage, endpointKey);
         break;
     }
   }

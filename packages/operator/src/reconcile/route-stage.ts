@@ -1,13 +1,15 @@
 import { objectKey } from '@skiff/model/object-meta';
 import type { RouteRow } from '@skiff/model/resource-rows';
+import { secretRefsOf } from '@skiff/model/route-secrets';
 import { endpointKeyOf, endpointNotFound } from '@skiff/policy/endpoint-ref';
 import { translateRoutes } from '@skiff/policy/translate-routes';
-import { type ResourceSource, refOf } from '../resource-source.ts';
+import { namespaceLabelsOf, type ResourceSource, refOf } from '../resource-source.ts';
 import type { RowRepository } from './reconcile-context.ts';
 import type { RowStage } from './row-stage.ts';
+import { lookUpSecrets } from './secret-lookups.ts';
 
 export interface RouteStageOptions {
-  readonly source: Pick<ResourceSource, 'routes'>;
+  readonly source: Pick<ResourceSource, 'routes' | 'secretValue' | 'namespaceLabels'>;
   readonly repository: Pick<RowRepository, 'routes' | 'applyRoutes'>;
 }
 
@@ -18,11 +20,13 @@ export function routeStage({ source, repository }: RouteStageOptions): RowStage<
     keyOf: objectKey,
     async translate(endpointKey, endpoint) {
       const routes = source.routes().filter((route) => endpointKeyOf(route) === endpointKey);
-      const items =
-        endpoint === undefined
-          ? routes.map((route) => ({ ref: refOf(route), row: undefined, verdict: endpointNotFound(route) }))
-          : translateRoutes({ endpoint, routes }).map(({ route, row, verdict }) => ({ ref: refOf(route), row, verdict }));
-      return { items, revisitAt: null };
+      if (endpoint === undefined) {
+        return { items: routes.map((route) => ({ ref: refOf(route), row: undefined, verdict: endpointNotFound(route) })), revisitAt: null };
+      }
+      const refs = routes.flatMap(({ metadata, spec }) => spec.targets.flatMap(secretRefsOf).map((ref) => ({ namespace: metadata.namespace, ...ref })));
+      const secrets = { lookUp: await lookUpSecrets(source, refs) };
+      const translated = translateRoutes({ endpoint, routes, secrets, namespaceLabels: namespaceLabelsOf(source) });
+      return { items: translated.map(({ route, row, verdict }) => ({ ref: refOf(route), row, verdict })), revisitAt: null };
     },
     load: (endpointId) => repository.routes(endpointId),
     apply: (endpointId, steps) => repository.applyRoutes(endpointId, steps),

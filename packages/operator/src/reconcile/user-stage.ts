@@ -1,11 +1,11 @@
 import type { UserRow } from '@skiff/model/resource-rows';
-import type { SftpUser } from '@skiff/model/sftp-user';
 import { endpointKeyOf, endpointNotFound } from '@skiff/policy/endpoint-ref';
 import { translateUsers, type UserTranslationInput } from '@skiff/policy/translate-users';
 import type { Clock } from '@skiff/runtime/clock';
-import { type ResourceSource, refKey, refOf, type SecretLookup } from '../resource-source.ts';
+import { namespaceLabelsOf, type ResourceSource, refOf } from '../resource-source.ts';
 import type { RowRepository } from './reconcile-context.ts';
 import type { RowStage } from './row-stage.ts';
+import { lookUpSecrets } from './secret-lookups.ts';
 
 type PasswordHashes = UserTranslationInput['passwords'];
 
@@ -17,7 +17,7 @@ export interface CredentialReaders {
 }
 
 export interface UserStageOptions {
-  readonly source: Pick<ResourceSource, 'users' | 'secretValue'>;
+  readonly source: Pick<ResourceSource, 'users' | 'secretValue' | 'namespaceLabels'>;
   readonly repository: Pick<RowRepository, 'users' | 'applyUsers'>;
   readonly credentials: CredentialReaders;
   readonly clock: Clock;
@@ -34,9 +34,12 @@ export function userStage({ source, repository, credentials, clock }: UserStageO
       if (endpoint === undefined) {
         return { items: users.map((user) => ({ ref: refOf(user), row: undefined, verdict: endpointNotFound(user) })), revisitAt: null };
       }
-      const lookUp = await lookUpSecrets(source, users);
+      const lookUp = await lookUpSecrets(
+        source,
+        users.flatMap(({ metadata, spec }) => (spec.password === undefined ? [] : [{ namespace: metadata.namespace, ...spec.password.hashSecretRef }])),
+      );
       const passwords: PasswordHashes = { lookUp, problemOf: credentials.passwordHashProblem };
-      const translated = translateUsers({ endpoint, users, passwords, readPublicKey, now: clock.now() });
+      const translated = translateUsers({ endpoint, users, passwords, readPublicKey, now: clock.now(), namespaceLabels: namespaceLabelsOf(source) });
       return { items: translated.users.map(({ user, row, verdict }) => ({ ref: refOf(user), row, verdict })), revisitAt: translated.revisitAt };
     },
     load: (endpointId) => repository.users(endpointId),
@@ -57,27 +60,4 @@ function remembering(read: CredentialReaders['readPublicKey']): CredentialReader
     known.set(line, result);
     return result;
   };
-}
-
-/** Secrets read at a time: from a cluster each is a request. */
-const SECRET_BATCH = 16;
-
-async function lookUpSecrets(source: Pick<ResourceSource, 'secretValue'>, users: readonly SftpUser[]): Promise<PasswordHashes['lookUp']> {
-  const wanted = new Map<string, { readonly namespace: string; readonly name: string; readonly key: string }>();
-  for (const { metadata, spec } of users) {
-    const ref = spec.password?.hashSecretRef;
-    if (ref !== undefined) wanted.set(lookupKey(metadata.namespace, ref.name, ref.key), { namespace: metadata.namespace, ...ref });
-  }
-  const found = new Map<string, SecretLookup>();
-  const entries = [...wanted];
-  for (let start = 0; start < entries.length; start += SECRET_BATCH) {
-    const batch = entries.slice(start, start + SECRET_BATCH);
-    await Promise.all(batch.map(async ([id, { namespace, name, key }]) => found.set(id, await source.secretValue(namespace, name, key))));
-  }
-  return (namespace, name, key) => found.get(lookupKey(namespace, name, key)) ?? { kind: 'secretNotFound' };
-}
-
-/** Keys of Secrets may hold dots but no slash. */
-function lookupKey(namespace: string, name: string, key: string): string {
-  return `${refKey({ kind: 'Secret', namespace, name })}/${key}`;
 }

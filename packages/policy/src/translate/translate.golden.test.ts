@@ -75,7 +75,7 @@ function translate(text: string): unknown {
   return {
     endpoints: endpoints.map((endpoint) => {
       const translated = translateUsers({ endpoint, users, readPublicKey, passwords, now: NOW });
-      const translatedRoutes = translateRoutes({ endpoint, routes });
+      const translatedRoutes = translateRoutes({ endpoint, routes, secrets: passwords });
       return {
         endpoint: objectKey(endpoint.metadata),
         revisitAt: translated.revisitAt?.toISOString() ?? null,

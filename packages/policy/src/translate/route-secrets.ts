@@ -1,0 +1,42 @@
+import type { RouteTarget } from '@skiff/model/event-route';
+import { type RoutedTarget, type SecretKeyRef, secretRefKey, secretRefsOf } from '@skiff/model/route-secrets';
+import { secretFingerprint } from '../secret-fingerprint.ts';
+import type { Obstacle } from './complete-conditions.ts';
+import type { SecretLookup } from './user-credentials.ts';
+
+export interface RouteSecrets {
+  /** Secrets are fetched beforehand; this only looks. */
+  lookUp(namespace: string, name: string, key: string): SecretLookup;
+}
+
+/** The targets with a fingerprint of each secret that was found, and the first reason why one was not. */
+export function resolveRouteSecrets(
+  namespace: string,
+  targets: readonly RouteTarget[],
+  secrets: RouteSecrets,
+): { readonly targets: readonly RoutedTarget[]; readonly obstacle: Obstacle | undefined } {
+  let obstacle: Obstacle | undefined;
+  const routed = targets.map((target): RoutedTarget => {
+    const refs = secretRefsOf(target);
+    if (refs.length === 0) return target;
+    const fingerprints: Record<string, string> = {};
+    for (const ref of refs) {
+      const found = secrets.lookUp(namespace, ref.name, ref.key);
+      if (found.kind === 'found') fingerprints[secretRefKey(ref)] = secretFingerprint(`${namespace}/${secretRefKey(ref)}`, found.value.reveal());
+      else obstacle ??= obstacleOf(found, `target ${target.name}`, `Secret ${namespace}/${ref.name}`, ref);
+    }
+    return { ...target, secretFingerprints: fingerprints };
+  });
+  return { targets: routed, obstacle };
+}
+
+function obstacleOf(missing: Exclude<SecretLookup, { kind: 'found' }>, target: string, secret: string, { key }: SecretKeyRef): Obstacle {
+  switch (missing.kind) {
+    case 'secretNotFound':
+      return { reason: 'SecretNotFound', message: `${target}: ${secret} does not exist: create it; deliveries wait until then` };
+    case 'keyNotFound':
+      return { reason: 'SecretKeyNotFound', message: `${target}: ${secret} has no key ${key}: add it; deliveries wait until then` };
+    case 'accessNotGranted':
+      return { reason: 'SecretAccessNotGranted', message: `${target}: ${secret} may not be read: ${missing.hint}; deliveries wait until then` };
+  }
+}

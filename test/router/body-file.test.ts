@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { createHttpTarget } from '@skiff/messaging/http-target';
+import { parseVirtualPath, toBlobName, toJail } from '@skiff/model/virtual-path';
+import { createEventFileOpener } from '@skiff/router/event-file';
+import { createLocalStore } from '@skiff/storage/local';
+import { createMemoryStore } from '@skiff/storage/memory';
+import { uploadedInput } from '../messaging/target-input.ts';
+
+const GIB = 1024 ** 3;
+const MIB = 1024 ** 2;
+const never = new AbortController().signal;
+
+/** An application in a process of its own, so that this one's memory is the router's alone. */
+async function startSink(): Promise<{ readonly child: ChildProcess; readonly url: string }> {
+  const child = fork(fileURLToPath(new URL('./file-sink-main.ts', import.meta.url)), { stdio: 'ignore' });
+  child.on('error', () => undefined);
+  const [message] = await once(child, 'message', { signal: AbortSignal.timeout(20_000) });
+  return { child, url: `http://127.0.0.1:${message.port}/upload` };
+}
+
+async function bytesOf(content: AsyncIterable<Buffer>): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of content) parts.push(part);
+  return Buffer.concat(parts);
+}
+
+it('posts a file of 1 GiB whole, with no more than 64 MiB of memory', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'skiff-file-'));
+  const store = await createLocalStore({ root: dir });
+  const sink = await startSink();
+  const target = createHttpTarget({
+    url: sink.url,
+    format: 'Structured',
+    headers: [],
+    timeoutMs: 120_000,
+    userAgent: 'skiff/test',
+    addresses: { allow: ['127.0.0.1'] },
+    openFile: createEventFileOpener(store),
+  });
+  t.after(async () => {
+    await target.close();
+    sink.child.kill();
+    await store.close();
+    await rm(dir, { recursive: true });
+  });
+  const name = toBlobName(toJail('', ''), parseVirtualPath('/anna/big.bin'));
+  await store.put(name, { parts: [Buffer.from('x')], sizeBytes: 1 }, { metadata: {}, signal: never });
+  const path = join(dir, 'anna/big.bin');
+  await writeFile(path, 'skiff');
+  await truncate(path, GIB);
+  const stored = await store.stat(name, never);
+  assert.equal(stored?.sizeBytes, GIB);
+  const input = uploadedInput('big', { sizeBytes: GIB, blob: { container: store.container, name, url: 'x', etag: stored.etag } });
+  // A router that has delivered before: what code and buffers of the first request cost is not the file's.
+  const small = toBlobName(toJail('', ''), parseVirtualPath('/anna/small.bin'));
+  const { etag } = await store.put(small, { parts: [Buffer.alloc(MIB)], sizeBytes: MIB }, { metadata: {}, signal: never });
+  const warmUp = uploadedInput('small', { sizeBytes: MIB, blob: { container: store.container, name: small, url: 'x', etag } });
+  for (let round = 0; round < 5; round++) assert.equal((await target.deliver(warmUp, never)).kind, 'delivered');
+  sink.child.send('reset');
+  const before = process.memoryUsage().rss;
+  let peak = before;
+  const sampler = setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage().rss);
+  }, 20);
+  const begun = performance.now();
+  const outcome = await target.deliver(input, never);
+  clearInterval(sampler);
+  const grownMiB = (peak - before) / MIB;
+  t.diagnostic(`RSS grew by ${grownMiB.toFixed(1)} MiB; ${(1024 / ((performance.now() - begun) / 1000)).toFixed(0)} MiB/s`);
+  assert.deepEqual(outcome, { kind: 'delivered', detail: 'HTTP 200' });
+  sink.child.send('report');
+  const [report] = await once(sink.child, 'message', { signal: AbortSignal.timeout(5000) });
+  assert.deepEqual(report, { bytes: GIB, start: 'skiff', etag: encodeURIComponent(stored.etag) });
+  assert.ok(grownMiB <= 64, `${grownMiB} MiB`);
+});
+
+it('reads the version that the event tells of and no other', async () => {
+  const store = createMemoryStore();
+  const name = toBlobName(toJail('', ''), parseVirtualPath('/anna/a.csv'));
+  const put = (text: string) => store.put(name, { parts: [Buffer.from(text)], sizeBytes: text.length }, { metadata: {}, signal: never });
+  const { etag } = await put('one');
+  const open = createEventFileOpener(store);
+  const event = (blob: object) => uploadedInput('e', { sizeBytes: 3, blob: { container: store.container, name, url: 'x', ...blob } }).event;
+  const textOf = async (blob: object): Promise<string> => {
+    const file = await open(event(blob), never);
+    return (await bytesOf(file.content)).toString();
+  };
+  assert.equal(await textOf({ etag }), 'one');
+  assert.equal(await textOf({}), 'one');
+  const opened = await open(event({ etag }), never);
+  await put('other');
+  await assert.rejects(bytesOf(opened.content), { code: 'conflict' });
+  await assert.rejects(textOf({ etag }), { code: 'conflict' });
+  await assert.rejects(textOf({}), { code: 'conflict' });
+  await assert.rejects(textOf({ container: 'elsewhere' }), { code: 'notFound' });
+  await assert.rejects(textOf({ name: '../secret' }), { code: 'notFound' });
+  await assert.rejects(textOf({ name: 'anna/none' }), { code: 'notFound' });
+});

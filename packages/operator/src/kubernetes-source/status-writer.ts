@@ -1,0 +1,108 @@
+import { Applier } from '@skiff/kube/apply';
+import type { Fence, KubeClient } from '@skiff/kube/kube-client';
+import { isNotFound } from '@skiff/kube/kube-error';
+import { isRecord, type KubeObject } from '@skiff/kube/kube-object';
+import type { ResourceType } from '@skiff/kube/resource-type';
+import { CONDITION_REASONS, type Condition, type ResourceStatus } from '@skiff/model/condition';
+import { API_VERSION } from '@skiff/model/object-meta';
+import { newerObject } from '../newer-object.ts';
+import { type ResourceRef, refKey, type StatusDetails } from '../resource-source.ts';
+
+export interface StatusWriterProps {
+  readonly client: Pick<KubeClient, 'apply' | 'applyStatus'>;
+  readonly fence: Fence;
+  readonly signal: AbortSignal;
+}
+
+const WRITE_TIMEOUT_MS = 15_000;
+/** Written and not yet told by a watch. Above that the oldest is forgotten, at the price of one write that changes nothing. */
+const MAX_AHEAD = 20_000;
+
+/** Writes statuses by server-side apply, and knows what it has written before the watch tells. */
+export class StatusWriter {
+  readonly #props: StatusWriterProps;
+  readonly #applier: Applier;
+  readonly #ahead = new Map<string, KubeObject>();
+
+  constructor(props: StatusWriterProps) {
+    this.#props = props;
+    this.#applier = new Applier(props.client);
+  }
+
+  /** The status as last written, by whoever. `known`: what the watch has told. */
+  statusOf(ref: ResourceRef, known: KubeObject | undefined): ResourceStatus | undefined {
+    const object = this.#current(ref, known);
+    return object === undefined ? undefined : readStatus(object.status);
+  }
+
+  /** @throws {KubeError} */
+  async write(
+    target: { readonly type: ResourceType; readonly ref: ResourceRef; readonly known: KubeObject | undefined },
+    status: WrittenStatus,
+  ): Promise<void> {
+    const { type, ref, known } = target;
+    const desired = {
+      apiVersion: API_VERSION,
+      kind: ref.kind,
+      metadata: { namespace: ref.namespace, name: ref.name },
+      status: { observedGeneration: Math.max(0, ...status.conditions.map((condition) => condition.observedGeneration)), ...status },
+    };
+    const { fence, signal } = this.#props;
+    const actual = this.#current(ref, known);
+    // Members that are to vanish are not seen in a comparison with what is wanted.
+    const vanishing = actual !== undefined && isRecord(actual.status) && actual.status.address !== undefined && status.address === undefined;
+    try {
+      const request = { type, desired, actual: vanishing ? undefined : actual };
+      const { object } = await this.#applier.applyStatus(request, { signal, fence, timeoutMs: WRITE_TIMEOUT_MS });
+      const key = refKey(ref);
+      this.#ahead.delete(key);
+      this.#ahead.set(key, object);
+      const [oldest] = this.#ahead.keys();
+      if (this.#ahead.size > MAX_AHEAD && oldest !== undefined) this.#ahead.delete(oldest);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  /** The watch has told of the object. */
+  caughtUp(ref: ResourceRef, known: KubeObject | undefined): void {
+    const key = refKey(ref);
+    const ahead = this.#ahead.get(key);
+    if (ahead !== undefined && (known === undefined || newerObject(known, ahead) === known)) this.#ahead.delete(key);
+  }
+
+  #current(ref: ResourceRef, known: KubeObject | undefined): KubeObject | undefined {
+    return newerObject(known, this.#ahead.get(refKey(ref)));
+  }
+}
+
+export interface WrittenStatus extends StatusDetails {
+  readonly conditions: readonly Condition[];
+}
+
+/** What others may have written into a status is no reason to fail: what is no condition of ours counts as absent. */
+function readStatus(status: unknown): ResourceStatus | undefined {
+  if (!isRecord(status)) return undefined;
+  const { observedGeneration, conditions, address } = status;
+  return {
+    ...(typeof observedGeneration === 'number' ? { observedGeneration } : {}),
+    ...(Array.isArray(conditions) ? { conditions: conditions.filter(isCondition) } : {}),
+    ...(typeof address === 'string' ? { address } : {}),
+  };
+}
+
+const TYPES: readonly unknown[] = ['Accepted', 'ResolvedRefs', 'Programmed', 'Ready'] satisfies Condition['type'][];
+const STATES: readonly unknown[] = ['True', 'False', 'Unknown'] satisfies Condition['status'][];
+const REASONS: readonly unknown[] = CONDITION_REASONS;
+
+function isCondition(value: unknown): value is Condition {
+  return (
+    isRecord(value) &&
+    TYPES.includes(value.type) &&
+    STATES.includes(value.status) &&
+    REASONS.includes(value.reason) &&
+    typeof value.message === 'string' &&
+    typeof value.observedGeneration === 'number' &&
+    typeof value.lastTransitionTime === 'string'
+  );
+}

@@ -36,7 +36,7 @@ generate: setup ## Write the CRDs and the reference docs from the schemas
 test: ## Everything quick: lint, units, contract suites, the real parts end to end
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory lint
-	@$(NODE) tools/run-tests.ts
+	@$(NODE) --test --test-concurrency=2 --test-timeout=300000 "packages/*/src/**/*.test.ts" "tools/*.test.ts" "test/**/*.test.ts"
 
 .PHONY: bench
 bench: ## Speed beside OpenSSH's own server, in one alternating run; writes out/bench.json

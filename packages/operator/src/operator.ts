@@ -14,6 +14,8 @@ import { RowReconciler, type RowResult } from './reconcile/row-reconciler.ts';
 import { type CredentialReaders, userStage } from './reconcile/user-stage.ts';
 import { type ChangedRef, type ResourceSource, refKey } from './resource-source.ts';
 
+export type { RowRepository };
+
 export interface OperatorOptions {
   readonly source: ResourceSource;
   readonly repository: RowRepository;

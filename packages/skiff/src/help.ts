@@ -3,6 +3,7 @@ export const HELP = `skiff: managed SFTP for Kubernetes
 
 Usage
   skiff standalone [--manifests DIR] [--state DIR]   everything in one process, from a folder of manifests
+  skiff operator                                     the resources of a Kubernetes cluster (KUBECONFIG, or in a pod)
   skiff sftp-server                                  one endpoint's SFTP server
   skiff router                                       one endpoint's event router
   skiff hash-password                                read a password from standard input, print its argon2id hash
@@ -15,7 +16,12 @@ Environment
   SKIFF_DATABASE_CA_FILE        PEM file; turns TLS to the database on
   SKIFF_DATABASE_POOL_SIZE      connections of this process (8)
   SKIFF_ENDPOINT_FILE           sftp-server, router: the endpoint's settings, JSON
-  SKIFF_HOST_KEY_FILES          sftp-server: private host keys, separated by commas
+  SKIFF_HOST_KEY_FILES          sftp-server: private host keys, or folders of them, separated by commas
+  SKIFF_IMAGE                   operator: image of the pods (also SKIFF_IMAGE_PULL_POLICY, SKIFF_IMAGE_PULL_SECRETS)
+  SKIFF_NAMESPACE, SKIFF_SERVICE_ACCOUNT, SKIFF_POD_NAME
+                                operator: its own namespace, ServiceAccount (skiff) and pod
+  SKIFF_POD_ENVIRONMENT         operator: further variables of all pods, JSON
+  SKIFF_POD_FS_GROUP            operator: group of mounted volumes; 0: the platform chooses (65532)
   SKIFF_LISTEN_HOST             address to listen on (every one)
   SKIFF_TRANSFER_MEMORY_MIB     memory that all transfers may hold together (96)
   SKIFF_DRAIN_GRACE_SECONDS     how long transfers may go on after SIGTERM (30)

@@ -7,6 +7,7 @@ import { VERSION } from './version.ts';
 
 /** Each mode loads only what it needs. */
 const MODES: Readonly<Record<string, () => Promise<Mode>>> = {
+  operator: async () => (await import('./modes/operator.ts')).runOperator,
   standalone: async () => (await import('./modes/standalone.ts')).runStandalone,
   'sftp-server': async () => (await import('./modes/sftp-server.ts')).runSftpServer,
   router: async () => (await import('./modes/router.ts')).runRouter,

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { verifyPassword } from '@skiff/credentials/password-hash';
 import { createCachedVerifier, type VerifyPassword } from '@skiff/credentials/verification-cache';
-import { type Database, openDatabase } from '@skiff/database/connect';
+import type { Database } from '@skiff/database/connect';
 import { createInstanceRegistry } from '@skiff/database/mysql-instance-registry';
 import type { InstanceRegistry } from '@skiff/database/operation-log';
 import type { InstanceId } from '@skiff/model/upload-state';
@@ -16,6 +15,7 @@ import type { Secret } from '@skiff/runtime/secret';
 import { ByteBudget } from '@skiff/sftp-server/byte-budget';
 import { acquireLease, type Lease, RENEW_EVERY_MS } from '@skiff/sftp-server/lease';
 import type { Configuration } from '../configuration/configuration.ts';
+import { openConfiguredDatabase } from './open-database.ts';
 
 /** What a process has once, whatever runs in it. */
 export interface ProcessParts {
@@ -31,13 +31,7 @@ export interface ProcessParts {
 }
 
 export function createProcessParts(configuration: Configuration, logger: Logger, databaseUrl: Secret<string>): ProcessParts {
-  const { databaseCaFile, databasePoolSize } = configuration;
-  const database = openDatabase({
-    url: databaseUrl,
-    logger,
-    poolSize: databasePoolSize,
-    ...(databaseCaFile === undefined ? {} : { ssl: { ca: readFileSync(databaseCaFile, 'utf8') } }),
-  });
+  const database = openConfiguredDatabase(configuration, logger, databaseUrl);
   return {
     configuration,
     logger,

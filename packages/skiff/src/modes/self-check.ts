@@ -9,7 +9,7 @@ import { VERSION } from '../version.ts';
  */
 export async function runSelfCheck(): Promise<number> {
   const startedAt = performance.now();
-  await Promise.all([import('./standalone.ts'), import('./sftp-server.ts'), import('./router.ts')]);
+  await Promise.all([import('./operator.ts'), import('./standalone.ts'), import('./sftp-server.ts'), import('./router.ts')]);
   const loadedMs = Math.round(performance.now() - startedAt);
   await selfCheck();
   const password = new Secret('self-check');

@@ -7,14 +7,16 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5_000;
 const REMIND_EVERY_MS = 30_000;
 
+type DatabaseParts = Pick<ProcessParts, 'database' | 'logger' | 'clock'>;
+
 /** Brings the schema up to date, however long the database is away. */
-export function migrateWhenReady(parts: ProcessParts, signal: AbortSignal): Promise<void> {
+export function migrateWhenReady(parts: DatabaseParts, signal: AbortSignal): Promise<void> {
   const { database, logger } = parts;
   return whenReady(parts, signal, () => migrate(database, { signal, logger }));
 }
 
 /** Waits until the schema is one that this program can run on; the operator migrates it. */
-export function waitForSchema(parts: ProcessParts, signal: AbortSignal): Promise<void> {
+export function waitForSchema(parts: DatabaseParts, signal: AbortSignal): Promise<void> {
   return whenReady(parts, signal, async () => {
     const { fit, version } = await schemaVersion(parts.database);
     switch (fit) {
@@ -32,7 +34,7 @@ export function waitForSchema(parts: ProcessParts, signal: AbortSignal): Promise
 }
 
 /** Repeats while the database is away; says so at once and again every half minute. */
-async function whenReady({ logger, clock }: ProcessParts, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+async function whenReady({ logger, clock }: DatabaseParts, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   let remindedAt = Number.NEGATIVE_INFINITY;
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {

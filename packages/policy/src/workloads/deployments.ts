@@ -3,6 +3,7 @@ import type { SftpEndpointSpec } from '@skiff/model/sftp-endpoint';
 import { type Json, manifest, type WorkloadManifest, type WorkloadOwner } from './manifest.ts';
 import { SFTP_PORT } from './network.ts';
 import { podTemplate, READABLE } from './pod-template.ts';
+import { fixedSettings } from './reloadable-settings.ts';
 import type { WorkloadContext } from './workload-context.ts';
 import { type Component, hostKeySecretName, routerName, routeSecretName, selectorLabels, workloadName } from './workload-names.ts';
 
@@ -39,7 +40,7 @@ export function sftpDeployment(props: DeploymentProps, replicas: number): Worklo
       volumes: [{ name: 'host-keys', secret: { secretName: hostKeySecretName(owner.name), defaultMode: READABLE } }, ...volumes.volumes],
       volumeMounts: [{ name: 'host-keys', mountPath: HOST_KEY_DIRECTORY, readOnly: true }, ...volumes.mounts],
       resources: SFTP_RESOURCES,
-      fixedSettings: fixedServerSettings(settings),
+      fixedSettings: fixedSettings(settings),
       fsGroup: volumes.volumes.length === 0 ? undefined : context.fsGroup,
     },
     context,
@@ -87,12 +88,6 @@ function deployment(
       },
     },
   );
-}
-
-/** What a running server takes over from a changed ConfigMap is left out, so that its change restarts nothing. */
-function fixedServerSettings(settings: EndpointSettings): Json {
-  const { allowedSourceRanges: _ranges, maxSessions: _sessions, port: _port, ...fixed } = settings;
-  return fixed;
 }
 
 function identityOf({ spec, context }: DeploymentProps): WorkloadContext['identity'] {

@@ -1,11 +1,11 @@
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
+import { readSettings } from '../composition/mounted-endpoint.ts';
 import { startProcessHealth } from '../composition/process-health.ts';
 import { createProcessParts, keepLease } from '../composition/process-parts.ts';
 import { startRouter } from '../composition/router-parts.ts';
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from './mode.ts';
 import { untilSignalled } from './run-until-signal.ts';
-import { readSettings } from './sftp-server.ts';
 import { waitForSchema } from './wait-for-database.ts';
 
 /** `skiff router`: carries one endpoint's events from its queue to the targets of its routes. */

@@ -195,10 +195,10 @@ describe('operation log', () => {
     assert.equal((await log.findOrphans(endpointId, [], 10)).length, 3);
     assert.equal((await log.findOrphans(endpointId, [instance('pod-alive')], 1))[0]?.id, dead.id);
     assert.deepEqual(
-      (await log.findExpiredOpen(endpointId, 0, 10)).map((row) => row.id),
+      (await log.findExpiredOpen(endpointId, { newFileMs: 0, overwriteMs: 0 }, 10)).map((row) => row.id),
       [parked.id],
     );
-    assert.equal((await log.findExpiredOpen(endpointId, 60_000, 10)).length, 0);
+    assert.equal((await log.findExpiredOpen(endpointId, { newFileMs: 60_000, overwriteMs: 60_000 }, 10)).length, 0);
   });
 
   it('keeps a fresh event for its own instance, then gives it to any', async () => {

@@ -6,9 +6,10 @@ import { withRetries } from './connection/retry.ts';
 import type { OperationLog, OperationRef } from './operation-log.ts';
 import { type BeginCall, beginAll, FIRST_EPOCH, readHolders } from './operations/begin.ts';
 import { GroupCommit } from './operations/group-commit.ts';
+import { findLooks, looked, revive } from './operations/late-landings.ts';
 import { claimPublishable, outboxStatus, releasePublishable } from './operations/outbox.ts';
 import { encodePlan } from './operations/plan-codec.ts';
-import { findExpiredOpen, findOperation, findOrphans, prune } from './operations/recovery-queries.ts';
+import { findBelow, findExpiredOpen, findOpenUploads, findOperation, findOrphans, prune } from './operations/recovery-queries.ts';
 import {
   abortAll,
   adopt,
@@ -67,7 +68,7 @@ export function createOperationLog(database: Database, options: OperationLogOpti
     },
     committed: (ref, result) => committeds.submit({ ref, etag: result.etag, unconfirmed: result.unconfirmed === true }),
     published: (ids) => publisheds.submit(ids),
-    abort: (ref, reason) => aborts.submit({ ref, reason }),
+    abort: (ref, reason, options) => aborts.submit({ ref, reason, lookAgain: options?.lookAgain === true }),
     park: (ref) => parks.submit({ ref }),
     async adopt(ref, owner) {
       const token = randomBytes(16);
@@ -78,16 +79,36 @@ export function createOperationLog(database: Database, options: OperationLogOpti
         throw error;
       }
     },
+    findLooks: (endpointId, limit) => findLooks(database, endpointId, limit),
+    looked: (id) => looked(database, id),
+    async revive(row, owner) {
+      const token = randomBytes(16);
+      try {
+        return await revive(database, { row, owner, token });
+      } catch (error) {
+        if (isTransient(error)) uncertain.add({ ref: { id: row.id, epoch: row.epoch + 1 }, adoption: token });
+        throw error;
+      }
+    },
     setPriorEtag: (ref, etag) => setPriorEtag(database, ref, etag),
     find: (id) => findOperation(database, id),
     async findByLock(lockKey) {
       return [...(await readHolders(database, [lockKey.toString('hex')])).values()][0];
     },
+    async findByLocks(lockKeys) {
+      const holders = await readHolders(
+        database,
+        lockKeys.map((key) => key.toString('hex')),
+      );
+      return [...new Map([...holders.values()].map((row) => [row.id, row])).values()];
+    },
+    findBelow: (storage, directory, limit) => findBelow(database, storage, directory, limit),
+    findOpenUploads: (endpointId, username, limit) => findOpenUploads(database, endpointId, username, limit),
     async findOrphans(endpointId, live, limit) {
       await uncertain.settle((row) => parkUncertain(database, row));
       return findOrphans(database, endpointId, live, limit);
     },
-    findExpiredOpen: (endpointId, olderThanMs, limit) => findExpiredOpen(database, endpointId, olderThanMs, limit),
+    findExpiredOpen: (endpointId, age, limit) => findExpiredOpen(database, endpointId, age, limit),
     claimPublishable: (endpointId, owner, limit) => claimPublishable(database, endpointId, owner, limit),
     releasePublishable: (ids) => releasePublishable(database, ids),
     outboxStatus: (endpointId) => outboxStatus(database, endpointId),

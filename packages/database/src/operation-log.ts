@@ -62,6 +62,12 @@ export type BeginResult =
   | { readonly kind: 'begun'; readonly epoch: number; readonly sequence: bigint | null }
   | { readonly kind: 'locked'; readonly holder: OperationRow | undefined };
 
+/** `gone`: somebody else has revived it, or its row was taken away. */
+export type ReviveResult =
+  | { readonly kind: 'revived'; readonly epoch: number }
+  | { readonly kind: 'locked'; readonly holder: OperationRow | undefined }
+  | { readonly kind: 'gone' };
+
 /** A row as one owner knows it; every transition compares both, so that a writer that was displaced can do no harm. */
 export interface OperationRef {
   readonly id: OperationId;
@@ -84,8 +90,17 @@ export interface OperationLog {
   committed(ref: OperationRef, result: { readonly etag: string | undefined; readonly unconfirmed?: boolean }): Promise<FileEvent | undefined>;
   /** `committed` → `published`. */
   published(ids: readonly OperationId[]): Promise<void>;
-  /** `open` or `committing` → `aborted`, with the reason; releases the locks. False: displaced. */
-  abort(ref: OperationRef, reason: string): Promise<boolean>;
+  /**
+   * `open` or `committing` → `aborted`, with the reason; releases the locks. False: displaced. `lookAgain`: a request that was
+   * sent may still reach the store; the operation then comes up in {@link findLooks} for an hour.
+   */
+  abort(ref: OperationRef, reason: string, options?: { readonly lookAgain?: boolean }): Promise<boolean>;
+  /** Aborted operations of one endpoint that are due for a look. */
+  findLooks(endpointId: number, limit: number): Promise<readonly OperationRow[]>;
+  /** Looked, and not found: the next look is later, and after an hour there is none. */
+  looked(id: OperationId): Promise<void>;
+  /** `aborted` → `committing` for an operation whose effect came late: takes its locks and a fresh sequence. */
+  revive(row: OperationRow, owner: InstanceId): Promise<ReviveResult>;
   /** Gives the row up: `owner` becomes null, whoever needs it goes on. False: displaced. */
   park(ref: OperationRef): Promise<boolean>;
   /** Takes a row over: bumps the epoch from `ref.epoch`, sets the owner. `undefined`: somebody else was faster. */
@@ -100,8 +115,14 @@ export interface OperationLog {
    * rows, which only wait for their user, come after all others.
    */
   findOrphans(endpointId: number, live: readonly InstanceId[], limit: number): Promise<readonly OperationRow[]>;
+  /** The unfinished operations that hold any of these locks. */
+  findByLocks(lockKeys: readonly Buffer[]): Promise<readonly OperationRow[]>;
+  /** Unfinished operations that hold a name below a directory, of whichever endpoint. */
+  findBelow(storage: string, directory: BlobName, limit: number): Promise<readonly OperationRow[]>;
+  /** `open` uploads of one user, oldest first. */
+  findOpenUploads(endpointId: number, username: string, limit: number): Promise<readonly OperationRow[]>;
   /** Parked (`owner` null) `open` rows of one endpoint not touched for this long, oldest first. */
-  findExpiredOpen(endpointId: number, olderThanMs: number, limit: number): Promise<readonly OperationRow[]>;
+  findExpiredOpen(endpointId: number, age: { readonly newFileMs: number; readonly overwriteMs: number }, limit: number): Promise<readonly OperationRow[]>;
   /** Claims `committed` rows of one endpoint for publishing for a few seconds, in `sequence` order, skipping what others have claimed. */
   claimPublishable(endpointId: number, owner: InstanceId, limit: number): Promise<readonly { readonly id: OperationId; readonly event: FileEvent }[]>;
   /** Gives claimed rows back at once, for when the bus refused them. */

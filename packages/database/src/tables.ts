@@ -68,6 +68,14 @@ interface OperationLocksTable {
   operation_id: Buffer;
 }
 
+/** Aborted operations that are looked for again. */
+interface OperationLooksTable {
+  operation_id: Buffer;
+  endpoint_id: number;
+  look_at: Date;
+  looks: Generated<number>;
+}
+
 interface EventSequenceTable {
   id: Generated<BigIntColumn>;
 }
@@ -114,6 +122,7 @@ export interface Tables {
   routes: RoutesTable;
   operations: OperationsTable;
   operation_locks: OperationLocksTable;
+  operation_looks: OperationLooksTable;
   event_sequence: EventSequenceTable;
   instances: InstancesTable;
   deliveries: DeliveriesTable;

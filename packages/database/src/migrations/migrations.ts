@@ -1,5 +1,6 @@
 import { initialMigration } from './0001-initial.ts';
+import { lateLandingsMigration } from './0002-late-landings.ts';
 import type { Migration } from './migration.ts';
 
 /** In order of their versions. */
-export const MIGRATIONS: readonly Migration[] = [initialMigration];
+export const MIGRATIONS: readonly Migration[] = [initialMigration, lateLandingsMigration];

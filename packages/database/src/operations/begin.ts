@@ -99,8 +99,13 @@ function toInsert({ intent, plan }: BeginCall, sequence: bigint | undefined) {
   };
 }
 
+interface Claimant {
+  readonly intent: { readonly id: OperationId };
+  readonly keys: readonly string[];
+}
+
 /** Inserts all keys in one order; whoever lost one of its keys gives the others back. Returns who has all of them. */
-async function takeLocks(trx: Transaction<Tables>, calls: readonly BeginCall[]): Promise<readonly BeginCall[]> {
+export async function takeLocks<Call extends Claimant>(trx: Transaction<Tables>, calls: readonly Call[]): Promise<readonly Call[]> {
   const wanted = calls.flatMap(({ intent, keys }) => keys.map((key) => ({ key, lock_key: Buffer.from(key, 'hex'), operation_id: idBytes(intent.id) })));
   if (wanted.length === 0) return calls;
   wanted.sort((a, b) => (a.key < b.key ? -1 : 1));

@@ -31,7 +31,49 @@ export async function findOrphans(database: Database, endpointId: number, live: 
   );
 }
 
-export async function findExpiredOpen(database: Database, endpointId: number, olderThanMs: number, limit: number): Promise<readonly OperationRow[]> {
+/** Unfinished uploads of one user, oldest first: few, and without block lists. */
+export async function findOpenUploads(database: Database, endpointId: number, username: string, limit: number): Promise<readonly OperationRow[]> {
+  const rows = await database.repeatable((queries) =>
+    queries
+      .selectFrom('operations')
+      .select(ROW_COLUMNS)
+      .where('endpoint_id', '=', endpointId)
+      .where('state', '=', 'open')
+      .where('username', '=', username)
+      .where('kind', '=', 'upload')
+      .orderBy('created_at')
+      .limit(limit)
+      .execute(),
+  );
+  return Promise.all(rows.map(toOperationRow));
+}
+
+/** Unfinished operations that hold a name below a directory. Locks exist only while an operation is unfinished: there are few. */
+export async function findBelow(database: Database, storage: string, directory: string, limit: number): Promise<readonly OperationRow[]> {
+  const prefix = `${directory}/`;
+  // MySQL counts characters, not UTF-16 units.
+  const below = (column: 'blob_name' | 'target_blob_name') => sql<boolean>`LEFT(${sql.ref(`operations.${column}`)}, ${[...prefix].length}) = ${prefix}`;
+  const rows = await database.repeatable((queries) =>
+    queries
+      .selectFrom('operation_locks')
+      .innerJoin('operations', 'operations.id', 'operation_locks.operation_id')
+      .select(ROW_COLUMNS.map((column) => `operations.${column}` as const))
+      .where('operations.storage', '=', storage)
+      .where((where) => where.or([below('blob_name'), below('target_blob_name')]))
+      .limit(limit)
+      .execute(),
+  );
+  // A rename holds two locks.
+  const distinct = new Map(rows.map((row) => [row.id.toString('hex'), row]));
+  return Promise.all([...distinct.values()].map(toOperationRow));
+}
+
+export interface ExpiryAge {
+  readonly newFileMs: number;
+  readonly overwriteMs: number;
+}
+
+export async function findExpiredOpen(database: Database, endpointId: number, age: ExpiryAge, limit: number): Promise<readonly OperationRow[]> {
   const ids = await database.repeatable((queries) =>
     queries
       .selectFrom('operations')
@@ -39,7 +81,12 @@ export async function findExpiredOpen(database: Database, endpointId: number, ol
       .where('endpoint_id', '=', endpointId)
       .where('state', '=', 'open')
       .where('owner', 'is', null)
-      .where('updated_at', '<=', agoMs(olderThanMs))
+      .where((where) =>
+        where.or([
+          where('updated_at', '<=', agoMs(age.newFileMs)),
+          where.and([where('updated_at', '<=', agoMs(age.overwriteMs)), where('prior_etag', 'is not', null)]),
+        ]),
+      )
       .orderBy('updated_at')
       .limit(limit)
       .execute(),
@@ -51,7 +98,7 @@ export async function findExpiredOpen(database: Database, endpointId: number, ol
 }
 
 /** Rows in the order of `ids`. Block lists are read only here, not while searching and sorting. */
-async function readRows(database: Database, ids: readonly Buffer[]): Promise<readonly OperationRow[]> {
+export async function readRows(database: Database, ids: readonly Buffer[]): Promise<readonly OperationRow[]> {
   if (ids.length === 0) return [];
   const rows = await database.repeatable((queries) => queries.selectFrom('operations').select(ROW_COLUMNS).where('id', 'in', ids).execute());
   const byId = new Map(rows.map((row) => [row.id.toString('hex'), row]));

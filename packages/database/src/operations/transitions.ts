@@ -4,6 +4,7 @@ import { toOperationId } from '@skiff/model/upload-state';
 import { sql } from 'kysely';
 import type { Database } from '../connect.ts';
 import type { OperationRef } from '../operation-log.ts';
+import { insertLooks } from './late-landings.ts';
 import { idBytes, sortedIds } from './operation-row.ts';
 import { decodeEvent, type EncodedPlan, finishEvent } from './plan-codec.ts';
 import { type Decision, decide, drawSequences, type LockedRow, lockRows, perRow, releaseLocks, type Step } from './transition.ts';
@@ -134,6 +135,7 @@ export function toEvent(row: FinishedRow): FileEvent | undefined {
 export interface AbortCall {
   readonly ref: OperationRef;
   readonly reason: string;
+  readonly lookAgain: boolean;
 }
 
 const MAX_REASON_CHARACTERS = 1_000;
@@ -159,6 +161,10 @@ export function abortAll(database: Database, calls: readonly AbortCall[]): Promi
           .where('id', 'in', sortedIds(applied))
           .execute();
         await releaseLocks(trx, applied);
+        await insertLooks(
+          trx,
+          apply.filter((call) => call.lookAgain).map((call) => call.ref.id),
+        );
       }
       return judged.map((entry) => entry.decision !== 'displaced');
     },

@@ -7,8 +7,8 @@ import type { OperationContext } from '../operations/operation-context.ts';
 import { finishOrphan } from './finish-orphan.ts';
 
 const BATCH = 100;
-/** An unfinished upload can be resumed this long; well below the seven days after which the store collects its blocks. */
-const OPEN_NEW_FILE_MS = 24 * 3_600_000;
+/** How long an unfinished upload can be resumed; well below the seven days after which the store collects its blocks. */
+const EXPIRY = { newFileMs: 24 * 3_600_000, overwriteMs: 3_600_000 } as const;
 
 /** Tells the living from the dead by their counters alone, on this process's own monotonic clock: no clock jump ends a lease. */
 export class LivenessView {
@@ -45,7 +45,7 @@ export async function sweep(context: OperationContext, liveness: LivenessView): 
     if (row.state === 'committing') await finishOne(context, row);
     else if (row.owner !== null) await context.log.park(row);
   }
-  for (const row of await context.log.findExpiredOpen(context.endpoint.id, OPEN_NEW_FILE_MS, BATCH)) {
+  for (const row of await context.log.findExpiredOpen(context.endpoint.id, EXPIRY, BATCH)) {
     const ref = await context.log.adopt(row, context.lease.instance);
     if (ref !== undefined) await context.log.abort(ref, 'the upload was never finished');
   }

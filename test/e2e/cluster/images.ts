@@ -7,6 +7,8 @@ const ROOT = join(import.meta.dirname, '../../..');
 const KUBE_UP = join(ROOT, 'test/cluster/kube-up.sh');
 const BUILD_TIMEOUT_MS = 20 * 60_000;
 const BUILD_BASE = 'docker.io/skiff/e2e-build-base:dev';
+const SKIFF = 'docker.io/skiff/skiff:e2e';
+const PARTS = 'docker.io/skiff/e2e-parts:dev';
 const RUNTIME_BASE = 'docker.io/skiff/e2e-debian-slim:dev';
 
 export interface Images {
@@ -29,13 +31,25 @@ export async function buildImages(work: string, signal: AbortSignal): Promise<Im
   await slimBase(nice);
   const context = join(work, 'parts-image');
   await bundleParts(context);
-  const parts = 'docker.io/skiff/e2e-parts:dev';
-  await nice(KUBE_UP, ['image', parts, context, '--build-arg', `BASE_IMAGE=${BUILD_BASE}`]);
-  const skiff = 'docker.io/skiff/skiff:e2e';
+  await nice(KUBE_UP, ['image', PARTS, context, '--build-arg', `BASE_IMAGE=${BUILD_BASE}`]);
   const bases = ['--build-arg', `BUILD_IMAGE=${BUILD_BASE}`, '--build-arg', `BASE_IMAGE=${RUNTIME_BASE}`];
-  await nice(KUBE_UP, ['image', skiff, ROOT, '-f', join(ROOT, 'deploy/image/Dockerfile'), ...bases]);
-  const size = await output({ command: 'buildah', args: ['inspect', '--type', 'image', '--format', '{{.Docker.Size}}', skiff] }, signal).catch(() => '');
-  return { skiff, parts, skiffBytes: Number.parseInt(size, 10) || undefined };
+  await nice(KUBE_UP, ['image', SKIFF, ROOT, '-f', join(ROOT, 'deploy/image/Dockerfile'), ...bases]);
+  return { skiff: SKIFF, parts: PARTS, skiffBytes: await unpackedBytes(SKIFF, signal) };
+}
+
+/** What a run before has left in the node. */
+export function presentImages(): Images {
+  return { skiff: SKIFF, parts: PARTS, skiffBytes: undefined };
+}
+
+async function unpackedBytes(image: string, signal: AbortSignal): Promise<number> {
+  const container = (await output({ command: 'buildah', args: ['from', '--pull-never', image] }, signal)).trim();
+  try {
+    const folder = (await output({ command: 'buildah', args: ['mount', container] }, signal)).trim();
+    return Number.parseInt(await output({ command: 'du', args: ['-sxB1', folder] }, signal), 10);
+  } finally {
+    await output({ command: 'buildah', args: ['rm', container] });
+  }
 }
 
 /** What base-image has bootstrapped, without the Node and npm that it adds: as bare as `debian:12-slim`. */

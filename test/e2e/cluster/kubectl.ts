@@ -59,20 +59,21 @@ export async function output(program: Program, signal?: AbortSignal): Promise<st
 
 /** `kubectl` and `helm` against one cluster. */
 export class Kubectl {
-  readonly #env: NodeJS.ProcessEnv;
+  /** Environment that leads to the cluster. */
+  readonly env: NodeJS.ProcessEnv;
   readonly #signal: AbortSignal;
 
   constructor(props: { readonly env: NodeJS.ProcessEnv; readonly signal: AbortSignal }) {
-    this.#env = props.env;
+    this.env = props.env;
     this.#signal = props.signal;
   }
 
   run(args: readonly string[], options: { readonly input?: string; readonly timeoutMs?: number } = {}): Promise<string> {
-    return output({ command: 'kubectl', args, env: this.#env, ...options }, this.#signal);
+    return output({ command: 'kubectl', args, env: this.env, ...options }, this.#signal);
   }
 
   helm(args: readonly string[], timeoutMs = 300_000): Promise<string> {
-    return output({ command: 'helm', args, env: this.#env, timeoutMs }, this.#signal);
+    return output({ command: 'helm', args, env: this.env, timeoutMs }, this.#signal);
   }
 
   apply(objects: readonly KubeObject[]): Promise<string> {

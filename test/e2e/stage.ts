@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hashPassword } from '@skiff/credentials/password-hash';
+import { Secret } from '@skiff/runtime/secret';
+import { parseAllDocuments } from 'yaml';
+import { putContainer } from '../emulators/azurite.ts';
+import { makeCertificates } from '../emulators/certificates.ts';
+import type { Checks } from '../support/checks.ts';
+import { OpenSshClient } from '../support/openssh-client.ts';
+import type { Cluster } from './cluster/cluster.ts';
+import type { Images } from './cluster/images.ts';
+import { Kubectl, type KubeObject } from './cluster/kubectl.ts';
+import { forwardPort } from './cluster/port-forward.ts';
+import { ADDRESSES, CLIENT_ID, PART_HOSTS, PARTS_NAMESPACE, partsManifests, TENANT_ID } from './parts/manifests.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const QUICKSTART = join(ROOT, 'deploy/quickstart');
+export const CHART = join(ROOT, 'charts/skiff');
+export const RELEASE = 'skiff';
+export const SYSTEM_NAMESPACE = 'skiff-system';
+/** That of the quickstart. */
+export const NAMESPACE = 'default';
+export const ENDPOINT = 'partners';
+const CONTAINER = 'files';
+const QUEUE = 'file-events';
+const DATABASE_SECRET = 'skiff-database';
+
+/** What the stations work on. */
+export interface Stage {
+  readonly kube: Kubectl;
+  readonly checks: Checks;
+  readonly dir: string;
+  readonly images: Images;
+  readonly client: OpenSshClient;
+  /** Private key of alice, and the line of its public half. */
+  readonly keyFile: string;
+  readonly publicKey: string;
+  /** Of bob. */
+  readonly password: string;
+  readonly databasePassword: string;
+  readonly signal: AbortSignal;
+}
+
+export interface StageProps {
+  readonly cluster: Cluster;
+  readonly images: Images;
+  readonly checks: Checks;
+  readonly dir: string;
+  readonly signal: AbortSignal;
+}
+
+/** Brings up what surrounds Skiff and installs the chart. */
+export async function setStage({ cluster, images, checks, dir, signal }: StageProps): Promise<Stage> {
+  const kube = new Kubectl({ env: cluster.env, signal });
+  const client = new OpenSshClient(join(dir, 'client'));
+  const { keyFile, publicKey } = await client.generateKey('id_alice');
+  const databasePassword = randomBytes(18).toString('base64url');
+  const certificates = await makeCertificates(join(dir, 'certificates'), PART_HOSTS);
+  const parts = { image: images.parts, queue: QUEUE, databasePassword, certificates, issuer: cluster.issuer };
+  await kube.run(['label', 'namespace', NAMESPACE, 'pod-security.kubernetes.io/enforce=restricted', '--overwrite']);
+  await kube.apply(partsManifests({ ...parts, subjects: [`${SYSTEM_NAMESPACE}:${RELEASE}`, `${NAMESPACE}:skiff-*`], inboxNamespace: NAMESPACE }));
+  await kube.rolledOut(
+    PARTS_NAMESPACE,
+    ['mariadb', 'azurite', 'token-service', 'service-bus'].map((name) => `deployment/${name}`),
+  );
+  await kube.rolledOut(NAMESPACE, ['deployment/file-inbox']);
+  const azurite = await forwardPort({ kube, namespace: PARTS_NAMESPACE, target: 'service/azurite', port: 10_000 });
+  try {
+    await putContainer({ host: '127.0.0.1', port: azurite.port, name: CONTAINER, ca: certificates.ca });
+  } finally {
+    await azurite.stop();
+  }
+  const stage = { kube, checks, dir, images, client, keyFile, publicKey, password: randomBytes(9).toString('base64url'), databasePassword, signal };
+  await installChart(stage, certificates.caFile);
+  return stage;
+}
+
+async function installChart({ kube, images, checks, databasePassword, dir }: Stage, caFile: string): Promise<void> {
+  await kube.apply([
+    {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: SYSTEM_NAMESPACE, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { namespace: SYSTEM_NAMESPACE, name: DATABASE_SECRET },
+      stringData: { url: `mysql://skiff:${databasePassword}@${ADDRESSES.databaseHost}:3306/skiff` },
+    },
+  ]);
+  const [repository, tag] = images.skiff.split(/:(?=[^/]+$)/);
+  const values = join(dir, 'values.json');
+  const content = {
+    image: { repository, tag, pullPolicy: 'IfNotPresent' },
+    database: { urlSecret: { name: DATABASE_SECRET } },
+    identity: { clientId: CLIENT_ID, tenantId: TENANT_ID, authorityHost: ADDRESSES.authorityHost },
+    trustedCertificates: await readFile(caFile, 'utf8'),
+    namespaces: { endpoints: [NAMESPACE] },
+    // The application is a Service of this cluster.
+    pods: { allowedTargetRanges: ['10.0.0.0/8'] },
+    test: { endpoint: `${NAMESPACE}/${ENDPOINT}` },
+  };
+  await writeFile(values, JSON.stringify(content));
+  const startedAt = performance.now();
+  await kube.helm(['upgrade', '--install', RELEASE, CHART, '-n', SYSTEM_NAMESPACE, '-f', values, '--wait', '--timeout', '3m']);
+  checks.add('helm install until the operator is ready', (performance.now() - startedAt) / 1_000, 's', '<= 120');
+}
+
+/** The quickstart with this run's addresses and credentials, and nothing else changed. */
+export async function quickstart({ publicKey, password }: Stage, clientAddress: string): Promise<readonly KubeObject[]> {
+  const hash = await hashPassword(new Secret(password));
+  const objects: KubeObject[] = [];
+  for (const name of (await readdir(QUICKSTART)).sort()) {
+    for (const document of parseAllDocuments(await readFile(join(QUICKSTART, name), 'utf8'))) {
+      switch (`${document.get('kind')}/${document.getIn(['metadata', 'name'])}`) {
+        case `SftpEndpoint/${ENDPOINT}`:
+          document.setIn(['spec', 'storage', 'azureBlob', 'endpoint'], ADDRESSES.blobEndpoint);
+          document.setIn(['spec', 'events', 'serviceBus', 'endpoint'], ADDRESSES.serviceBusEndpoint);
+          document.setIn(['spec', 'drain', 'graceSeconds'], 60);
+          break;
+        case 'SftpUser/alice':
+          document.setIn(['spec', 'authorizedKeys', 0, 'publicKey'], publicKey);
+          break;
+        case 'SftpUser/bob':
+          document.setIn(['spec', 'allowedSourceRanges'], [`${clientAddress}/32`]);
+          break;
+        case 'Secret/sftp-passwords':
+          document.setIn(['stringData', 'bob'], hash);
+          break;
+        default:
+          break;
+      }
+      objects.push(document.toJS());
+    }
+  }
+  return objects;
+}

@@ -30,7 +30,7 @@ import { type Login, OpenSshClient } from '../support/openssh-client.ts';
 
 const MIB = 1024 * 1024;
 const EVENT_TIMEOUT_MS = 5000;
-export const PASSWORD = 'correct horse battery staple';
+const PASSWORD = 'correct horse battery staple';
 
 export interface ServerRig {
   readonly dir: string;

@@ -80,7 +80,7 @@ interface RunOptions {
 }
 
 /** Runs a program to its end and collects what it says; never rejects for its exit code. */
-export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<ClientResult> {
+function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<ClientResult> {
   const startedAt = performance.now();
   const spawnOptions: SpawnOptions = {
     stdio: ['pipe', 'pipe', 'pipe'],

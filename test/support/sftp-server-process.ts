@@ -14,7 +14,7 @@ import { Secret } from '@skiff/runtime/secret';
 import type { Login, OpenSshClient } from './openssh-client.ts';
 import { SkiffProcess } from './skiff-process.ts';
 
-export const TEST_PASSWORD = 'correct horse battery staple';
+const TEST_PASSWORD = 'correct horse battery staple';
 
 export interface ServerProcessProps {
   /** Work directory of its own. */

@@ -7,7 +7,7 @@ export type WatchEvent =
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
 
 /** Longest line of a watch, bytes: etcd takes objects of 1.5 MiB, and JSON may escape a byte to six. */
-export const MAX_WATCH_LINE_BYTES = 16 * 1024 * 1024;
+const MAX_WATCH_LINE_BYTES = 16 * 1024 * 1024;
 
 /**
  * Parses the body of a watch: JSON, one event per line. Ends when the stream ends.

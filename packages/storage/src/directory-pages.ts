@@ -2,7 +2,7 @@ import { childPath, PathError, ROOT_PATH } from '@skiff/model/virtual-path';
 import type { DirectoryEntry, StoredFile } from './file-store.ts';
 
 /** A prefix without a marker has no time of its own; a listing and a stat must agree on what it is. */
-export const IMPLICIT_DIRECTORY_TIME = new Date(0);
+const IMPLICIT_DIRECTORY_TIME = new Date(0);
 
 export const IMPLICIT_DIRECTORY: StoredFile = { isDirectory: true, sizeBytes: 0, modifiedAt: IMPLICIT_DIRECTORY_TIME, etag: '', metadata: {} };
 

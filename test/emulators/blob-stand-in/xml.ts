@@ -3,7 +3,7 @@ import type { Block, ListItem, ListPage } from './container.ts';
 const ENTITIES: Readonly<Record<string, string>> = { '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;', "'": '&apos;' };
 
 // By name, as the real service does: the SDK's parser leaves numbered ones as they are.
-export function escapeXml(text: string): string {
+function escapeXml(text: string): string {
   return text.replace(/[<>&"']/g, (character) => ENTITIES[character] ?? '');
 }
 

@@ -1,5 +1,5 @@
 /** Message sections by descriptor code (AMQP 1.0 part 3, section 3.2). */
-export const SECTION = { header: 0x70, messageAnnotations: 0x72, properties: 0x73, applicationProperties: 0x74, data: 0x75, footer: 0x78 } as const;
+const SECTION = { header: 0x70, messageAnnotations: 0x72, properties: 0x73, applicationProperties: 0x74, data: 0x75, footer: 0x78 } as const;
 
 export interface Section {
   readonly code: number;

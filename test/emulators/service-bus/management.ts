@@ -141,7 +141,7 @@ function bySequence(queue: Queue, body: Readonly<Record<string, unknown>>, state
 }
 
 /** A UUID's bytes to and from the order in which .NET keeps a Guid. */
-export function toGuidOrder(uuid: Buffer): Buffer {
+function toGuidOrder(uuid: Buffer): Buffer {
   return Buffer.concat([
     Buffer.from(uuid.subarray(0, 4)).reverse(),
     Buffer.from(uuid.subarray(4, 6)).reverse(),

@@ -5,7 +5,7 @@ import { parseManifests } from './parse-manifests.ts';
 import { fingerprintOf, type ScannedFile } from './scan-folder.ts';
 
 /** A manifest above this is refused unread; 4,000 users fit. */
-export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
 export type ManifestRead =
   /** `retry`: the disk did not answer; the file may be all right. */

@@ -23,7 +23,7 @@ export interface FolderScan {
 }
 
 /** Above this a folder is not a folder of manifests; 4,000 users in a file each fit twice. */
-export const MAX_MANIFEST_FILES = 10_000;
+const MAX_MANIFEST_FILES = 10_000;
 /** Bound for a mistaken mount; real trees have a handful of levels. */
 const MAX_DEPTH = 16;
 /** `stat` calls under way at a time: libuv has four threads, more only queue. */

@@ -75,5 +75,5 @@ export function userManifest(name: string, spec = '', username = name): string {
 }
 
 /** A key that parses; nobody has its private half. */
-export const KEY_LINE = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEthcl1iOBiiozvLb0pf1mbZ/5dFy3Y0mH7dyYRxR7yG';
+const KEY_LINE = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEthcl1iOBiiozvLb0pf1mbZ/5dFy3Y0mH7dyYRxR7yG';
 export const WITH_KEY = `  authorizedKeys: [{name: laptop, publicKey: ${KEY_LINE}}]\n`;

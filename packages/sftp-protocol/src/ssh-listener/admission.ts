@@ -42,7 +42,7 @@ export class Admission {
 }
 
 /** One IPv4 address, or one IPv6 network of 64 bits: what a single host can take addresses from. */
-export function sourceOf(address: string): string {
+function sourceOf(address: string): string {
   if (!isIPv6(address)) return address;
   const [head = '', tail] = address.split('%', 1).join('').split('::');
   const front = head === '' ? [] : head.split(':');

@@ -9,7 +9,8 @@ const CHACHA20 = 'chacha20-poly1305@openssh.com';
 const SAFE_CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes256-ctr', 'aes128-ctr'] as const;
 const ALL_CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', CHACHA20, 'aes256-ctr', 'aes128-ctr'] as const;
 export const MACS = ['hmac-sha2-512-etm@openssh.com', 'hmac-sha2-256-etm@openssh.com'] as const;
-export const HOST_KEY_ALGORITHMS = [
+/** What host keys and users' keys sign with. */
+export const SIGNATURE_ALGORITHMS = [
   'ssh-ed25519',
   'ecdsa-sha2-nistp256',
   'ecdsa-sha2-nistp384',
@@ -17,8 +18,6 @@ export const HOST_KEY_ALGORITHMS = [
   'rsa-sha2-512',
   'rsa-sha2-256',
 ] as const;
-/** What users' keys may sign with. */
-export const SIGNATURE_ALGORITHMS = HOST_KEY_ALGORITHMS;
 /** What ssh2 is told; its own name stands for ML-KEM, see hybrid-key-exchange.ts. */
 export const SSH2_KEY_EXCHANGES = KEY_EXCHANGES.filter((name) => name !== ML_KEM);
 export const SSH2_CIPHERS = ALL_CIPHERS;

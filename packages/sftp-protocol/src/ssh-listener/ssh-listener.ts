@@ -10,7 +10,7 @@ import { parseHostKey } from '../ssh2-private/host-key.ts';
 import { guardTransport } from '../ssh2-private/transport-guard.ts';
 import { WindowBudget } from '../ssh2-private/window-budget.ts';
 import { Admission, plainAddress } from './admission.ts';
-import { ciphersFor, HOST_KEY_ALGORITHMS, KEY_EXCHANGES, MACS, SIGNATURE_ALGORITHMS, SSH2_CIPHERS, SSH2_KEY_EXCHANGES } from './algorithms.ts';
+import { ciphersFor, KEY_EXCHANGES, MACS, SIGNATURE_ALGORITHMS, SSH2_CIPHERS, SSH2_KEY_EXCHANGES } from './algorithms.ts';
 import { SshConnection } from './ssh-connection.ts';
 import type { OfferedKey } from './user-key.ts';
 
@@ -191,7 +191,7 @@ class HardenedListener<Identity> implements SshListener {
 
   #createSsh(hostKeys: readonly Secret<string>[]): ssh2.Server {
     // The first key of a type that the client knows is taken, so the order is that of preference: RSA signatures cost most.
-    const order = (type: string) => HOST_KEY_ALGORITHMS.findIndex((name) => name === (type === 'ssh-rsa' ? 'rsa-sha2-512' : type));
+    const order = (type: string) => SIGNATURE_ALGORITHMS.findIndex((name) => name === (type === 'ssh-rsa' ? 'rsa-sha2-512' : type));
     const keys = hostKeys.map((key) => parseHostKey(key.reveal())).sort((a, b) => order(a.type) - order(b.type));
     const { banner } = this.#options;
     const server = new ssh2.Server({
@@ -202,7 +202,7 @@ class HardenedListener<Identity> implements SshListener {
       keepaliveCountMax: 3,
       algorithms: {
         kex: [...SSH2_KEY_EXCHANGES],
-        serverHostKey: [...HOST_KEY_ALGORITHMS],
+        serverHostKey: [...SIGNATURE_ALGORITHMS],
         cipher: [...SSH2_CIPHERS],
         hmac: [...MACS],
         compress: ['none'],

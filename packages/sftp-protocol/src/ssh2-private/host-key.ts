@@ -9,7 +9,7 @@ const SIGNATURE_HASH: Readonly<Record<string, string | null>> = {
   'ssh-rsa': 'sha512',
 };
 
-export class HostKeyError extends Error {
+class HostKeyError extends Error {
   readonly code = 'HOST_KEY';
   constructor(message: string) {
     super(message);

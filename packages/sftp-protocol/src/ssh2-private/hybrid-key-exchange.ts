@@ -5,7 +5,7 @@ import { sshString } from './raw-packet.ts';
 /** The hybrid of ML-KEM-768 and X25519 (draft-ietf-sshm-mlkem-hybrid-kex); OpenSSH's default since 10.0. */
 export const ML_KEM = 'mlkem768x25519-sha256';
 const X25519 = 'curve25519-sha256';
-export const STRICT_KEX_SERVER = 'kex-strict-s-v00@openssh.com';
+const STRICT_KEX_SERVER = 'kex-strict-s-v00@openssh.com';
 const COOKIE_END = 17;
 const ML_KEM_KEY_BYTES = 1184;
 const X25519_KEY_BYTES = 32;

@@ -29,7 +29,7 @@ export function sendDisconnect(protocol: Protocol, reason: number, description: 
   protocol._cipher.encrypt(write.finalize(packet, true));
 }
 
-export class ProtocolViolation extends Error {
+class ProtocolViolation extends Error {
   readonly code = 'PROTOCOL_VIOLATION';
   constructor(message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });

@@ -46,7 +46,7 @@ export function createProcessParts(configuration: Configuration, logger: Logger,
 }
 
 /** Names this process among all that share the database. */
-export function newInstanceId(): InstanceId {
+function newInstanceId(): InstanceId {
   return `${hostname().slice(0, 40)}-${randomBytes(6).toString('hex')}` as InstanceId;
 }
 
@@ -59,7 +59,7 @@ export interface LiveLease {
 export async function keepLease(parts: ProcessParts, mode: string): Promise<LiveLease> {
   const { registry, clock, logger } = parts;
   const lease = await acquireLease({ instance: newInstanceId(), mode, registry, clock, logger });
-  const renewal: BackgroundTask = startBackgroundTask({ name: 'lease', intervalMs: RENEW_EVERY_MS, logger, run: () => lease.renew() });
+  const renewal: BackgroundTask = startBackgroundTask({ name: 'lease', intervalMs: RENEW_EVERY_MS, maxPauseMs: RENEW_EVERY_MS, logger, run: () => lease.renew() });
   return {
     lease,
     async release() {

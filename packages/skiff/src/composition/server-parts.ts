@@ -15,7 +15,7 @@ import { startHousekeeping } from './housekeeping.ts';
 import type { ProcessParts } from './process-parts.ts';
 
 /** The store that an endpoint's settings name. */
-export async function createStore(parts: ProcessParts, settings: EndpointSettings): Promise<FileStore> {
+async function createStore(parts: ProcessParts, settings: EndpointSettings): Promise<FileStore> {
   const { storage } = settings;
   if (storage.kind === 'local') return createLocalStore({ root: storage.path });
   const { storageKey } = parts.configuration;
@@ -23,7 +23,7 @@ export async function createStore(parts: ProcessParts, settings: EndpointSetting
   return createAzureBlobStore({ accountUrl: storage.endpoint, container: storage.container, credential, logger: parts.logger });
 }
 
-export function createPublisher(parts: ProcessParts, settings: EndpointSettings): EventPublisher | undefined {
+function createPublisher(parts: ProcessParts, settings: EndpointSettings): EventPublisher | undefined {
   const { events } = settings;
   if (events === null) return undefined;
   const { namespace, queue, endpoint } = events;

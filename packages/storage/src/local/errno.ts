@@ -15,7 +15,7 @@ const CODES: Readonly<Record<string, StoreErrorCode>> = {
   EINVAL: 'invalid',
 };
 
-export function errnoOf(error: unknown): string | undefined {
+function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 

@@ -18,7 +18,7 @@ export interface Sidecar {
 }
 
 /** Tells one version of a file from the next, also when another program wrote it; a directory stays itself whatever happens in it. */
-export function stampOf(stats: BigIntStats): string {
+function stampOf(stats: BigIntStats): string {
   return stats.isDirectory() ? `dir-${stats.ino}` : `${stats.ino}-${stats.size}-${stats.mtimeNs}`;
 }
 

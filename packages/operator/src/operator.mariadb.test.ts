@@ -8,7 +8,6 @@ import { createResourceRepository } from '@skiff/database/mysql-resource-reposit
 import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
 import { silentLogger } from '@skiff/runtime/logger';
 import { Secret } from '@skiff/runtime/secret';
-import { sql } from 'kysely';
 import type { RowRepository } from './reconcile/reconcile-context.ts';
 import { eventually } from './testing/eventually.ts';
 import { ENDPOINT, type RunningOperator, startTestOperator, userManifest, WITH_KEY } from './testing/running-operator.ts';
@@ -100,7 +99,7 @@ test('4,000 users: ready within 10 s, silent when nothing changes, one row for o
   assert.deepEqual([count.writes, await real.revision(id)], [USERS + 1, revision + 1n]);
 
   await real.applyUsers(id, [{ kind: 'delete', key: 'user1' }]);
-  await sql`UPDATE users SET spec = '{"username": "user2"}' WHERE username = 'user2'`.execute(database.database.queries);
+  await database.database.queries.updateTable('users').set({ spec: '{"username": "user2"}' }).where('username', '=', 'user2').execute();
   await eventually(async () => assert.equal((await real.findUser(id, 'user1'))?.name, 'user1'));
   await eventually(async () => assert.equal((await real.findUser(id, 'user2'))?.name, 'user2'));
   context.diagnostic(`cold ${coldMs} ms for ${USERS} users, one change in ${changeMs} ms, RSS ${Math.round(process.memoryUsage.rss() / 1024 / 1024)} MiB`);

@@ -21,10 +21,17 @@ export interface SocketOptions {
 export function openGuardedSocket(options: SocketOptions, onReady: () => void): Socket {
   const { port, tls, addresses } = options;
   const host = options.host.replace(/^\[(.*)\]$/, '$1');
+  refuseLiteral(options);
   const guard = addresses === undefined ? undefined : createAddressGuard(addresses);
-  const refused = guard !== undefined && isIP(host) !== 0 ? guard.refusal(host) : undefined;
-  if (refused !== undefined) throw new AddressRefusedError(host, refused.addressClass, true);
   const common = { host, port, ...(guard === undefined ? {} : { lookup: guard.lookup }) };
   if (tls === undefined) return connectTcp(common, onReady);
   return connectTls({ ...common, ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) }, onReady);
+}
+
+/** @throws {AddressRefusedError} when the host is a literal that is refused. */
+export function refuseLiteral({ host: text, addresses }: Pick<SocketOptions, 'host' | 'addresses'>): void {
+  const host = text.replace(/^\[(.*)\]$/, '$1');
+  if (addresses === undefined || isIP(host) === 0) return;
+  const refused = createAddressGuard(addresses).refusal(host);
+  if (refused !== undefined) throw new AddressRefusedError(host, refused.addressClass, true);
 }

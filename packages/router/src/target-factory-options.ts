@@ -1,5 +1,6 @@
 import type { OpenEventFile } from '@skiff/messaging/delivery-target';
 import type { TokenCredential } from '@skiff/runtime/azure-credential';
+import type { Logger } from '@skiff/runtime/logger';
 import type { SecretReader } from './secret-reader.ts';
 
 export interface TargetFactoryOptions {
@@ -15,6 +16,7 @@ export interface TargetFactoryOptions {
   readonly secrets?: SecretReader;
   /** The router's own identity. Without it, targets that ask for it are unusable. */
   readonly azure?: TokenCredential;
+  readonly logger: Logger;
   /** Without it, targets that send files are unusable. */
   readonly openFile?: OpenEventFile;
 }

@@ -1,0 +1,77 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { Certificates } from '../emulators/certificates.ts';
+import { freePort } from './free-port.ts';
+import { startPrivateProcess } from './private-process.ts';
+
+const SERVER = '/usr/sbin/mosquitto';
+const run = promisify(execFile);
+
+/** A mosquitto of its own. User `skiff`, password `p4ss word`; without TLS also anonymous, on `anonymousUrl`. */
+export interface PrivateMosquitto {
+  readonly url: string;
+  readonly anonymousUrl: string;
+  readonly tlsUrl: string;
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Needs the Debian package `mosquitto`; starts no service. */
+export async function startPrivateMosquitto({ caFile, certFile, keyFile }: Certificates): Promise<PrivateMosquitto> {
+  const dir = await mkdtemp(join(tmpdir(), 'skiff-mosquitto-'));
+  const passwords = join(dir, 'passwords');
+  const [port, anonymousPort, tlsPort] = [await freePort(), await freePort(), await freePort()];
+  await writeFile(passwords, '', { mode: 0o600 });
+  await run('mosquitto_passwd', ['-b', passwords, 'skiff', 'p4ss word'], { timeout: 10_000 });
+  const listener = (number: number, ...settings: readonly string[]) => [`listener ${number} 127.0.0.1`, ...settings].join('\n');
+  await writeFile(
+    join(dir, 'mosquitto.conf'),
+    [
+      'per_listener_settings true',
+      'user root',
+      listener(port, 'allow_anonymous false', `password_file ${passwords}`),
+      listener(anonymousPort, 'allow_anonymous true'),
+      listener(tlsPort, 'allow_anonymous true', `cafile ${caFile}`, `certfile ${certFile}`, `keyfile ${keyFile}`),
+    ].join('\n'),
+  );
+  let server = startPrivateProcess(SERVER, ['-c', join(dir, 'mosquitto.conf')]);
+  const ready = async (): Promise<void> => {
+    const deadline = performance.now() + 10_000;
+    while (!(await answers(anonymousPort))) {
+      if (performance.now() > deadline) throw new Error(`mosquitto did not start:\n${server.output()}`);
+      await delay(50);
+    }
+  };
+  await ready();
+  return {
+    url: `mqtt://127.0.0.1:${port}`,
+    anonymousUrl: `mqtt://127.0.0.1:${anonymousPort}`,
+    tlsUrl: `mqtts://localhost:${tlsPort}`,
+    kill: () => server.kill(),
+    async start() {
+      server = startPrivateProcess(SERVER, ['-c', join(dir, 'mosquitto.conf')]);
+      await ready();
+    },
+    async stop() {
+      await server.stop();
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}

@@ -27,10 +27,13 @@ Environment
   SKIFF_DRAIN_GRACE_SECONDS     how long transfers may go on after SIGTERM (30)
   SKIFF_ALLOWED_TARGET_RANGES   CIDR ranges of private addresses that HTTP targets may have
   SKIFF_HEALTH_PORT             port of /healthz, /readyz and /metrics (none)
+  SKIFF_MANIFESTS, SKIFF_STATE  standalone: folders, where the options are not given (manifests, .skiff)
   SKIFF_LOG_LEVEL               debug, info, warn, error, silent (info)
   AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE, AZURE_AUTHORITY_HOST
                                 workload identity, as AKS injects it
   AZURE_STORAGE_KEY             shared key, for stores without identities
+  NODE_EXTRA_CA_CERTS           PEM file of authorities to trust beside the public ones
+  SKIFF_FAILPOINTS              for tests of faults only
 
-Documentation: README.md, docs/
+Documentation: README.md, docs/reference/configuration.md
 `;

@@ -76,8 +76,18 @@ async function openDatabaseOf({ configuration, logger }: ModeContext, state: str
   try {
     const mariadb = await startPrivateMariadb({ dataDir: join(state, 'database'), logger, signal });
     logger.info({ version: mariadb.version, dataDir: join(state, 'database') }, 'private database running');
-    mariadb.ended.then((output) => logger.error({ output }, 'the private database ended')).catch(() => undefined);
-    return mariadb;
+    let stopping = false;
+    mariadb.ended.then(
+      (output) => stopping || logger.error({ output }, 'the private database ended'),
+      (err: unknown) => logger.error({ err }, 'the private database ended'),
+    );
+    return {
+      url: mariadb.url,
+      stop: () => {
+        stopping = true;
+        return mariadb.stop();
+      },
+    };
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== 'unsupported') throw error;
     throw new ConfigurationError(`${error.message}; or set SKIFF_DATABASE_URL=mysql://user:password@host:3306/skiff`);

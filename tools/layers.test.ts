@@ -46,6 +46,11 @@ import '../src/b.ts';`;
     ['the environment by index', 'packages/router/src/x.ts', `const b = process['env'];`, /environment rule/],
     ['the environment in a template', 'packages/router/src/x.ts', 'const b = `home: $' + '{process.env.HOME}`;', /environment rule/],
     ['the environment by import', 'packages/router/src/x.ts', `import { env } from 'node:process';`, /environment rule/],
+    ['a part for tests in production', 'packages/router/src/a/x.ts', `import { a } from '../testing/a.ts';`, /^1: test rule/],
+    ['a fake in production', 'packages/router/src/x.ts', `import { a } from './a.fake.ts';`, /test rule/],
+    ["another package's part for tests", 'packages/router/src/x.ts', `import { a } from '@skiff/database/testing';`, /test rule/],
+    ["another package's contract suite", 'packages/skiff/src/x.ts', `import { a } from '@skiff/messaging/event-bus.contract';`, /test rule/],
+    ["Node's test runner in production", 'packages/router/src/x.ts', `import { it } from 'node:test';`, /test rule/],
     ['a package without a layer', 'packages/extra/src/x.ts', '', /has no layer/],
   ];
   for (const [claim, path, text, message] of violations) {
@@ -55,6 +60,13 @@ import '../src/b.ts';`;
       assert.match(found[0] ?? '', message);
     });
   }
+
+  it('lets tests, contract suites and fakes import parts for tests', () => {
+    const text = `import { it } from 'node:test'; import { a } from '@skiff/database/testing'; import { b } from './testing/b.ts'; import { c } from './c.fake.ts';`;
+    for (const name of ['x.test.ts', 'x.contract.ts', 'x.fake.ts', 'testing/x.ts']) {
+      assert.deepEqual(check(`packages/router/src/${name}`, text.replace('./testing/', name.startsWith('testing/') ? './' : './testing/')), []);
+    }
+  });
 
   it('reads neither comments nor templates as code', () => {
     const text =

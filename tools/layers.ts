@@ -54,6 +54,11 @@ export const VENDORS: Readonly<Record<string, string>> = {
 /** The one package that reads the environment. */
 const ENVIRONMENT_READER = 'skiff';
 
+/** What only tests may load: test files, contract suites, fakes, and folders of test parts. */
+const TEST_FILE = /\.(?:test|contract|fake)\.ts$|\/testing\//;
+/** The same among the modules that packages publish. */
+const TEST_MODULE = /\/testing(?:\/|$)|[./](?:contract|fake)$/;
+
 /** All rules over all files. Files outside `packages/` are not bound by layers. */
 export function checkLayers(files: readonly SourceFile[]): readonly Violation[] {
   return files.flatMap((file) => {
@@ -67,10 +72,18 @@ function checkFile(file: SourceFile, owner: string): readonly Violation[] {
   if (layer === undefined) return [{ path: file.path, line: 1, message: `the package ${owner} has no layer: add it to tools/layers.ts` }];
   const code = withoutComments(file.text);
   const imports = specifiersIn(code).flatMap(({ specifier, offset }) => {
-    const message = specifier.startsWith('.') ? relativeRule(file.path, owner, specifier) : packageRule(owner, layer, specifier);
+    const message =
+      testRule(file.path, specifier) ?? (specifier.startsWith('.') ? relativeRule(file.path, owner, specifier) : packageRule(owner, layer, specifier));
     return message === undefined ? [] : [{ path: file.path, line: lineAt(code, offset), message }];
   });
   return [...imports, ...environmentRule(file.path, owner, code)];
+}
+
+/** The image holds no tests, and a fake must never stand in for a real part. */
+function testRule(path: string, specifier: string): string | undefined {
+  if (TEST_FILE.test(path)) return undefined;
+  const isForTests = specifier.startsWith('.') ? TEST_FILE.test(targetOf(path, specifier)) : specifier.startsWith('@skiff/') && TEST_MODULE.test(specifier);
+  return isForTests || specifier.startsWith('node:test') ? `test rule: ${specifier} is for tests only` : undefined;
 }
 
 function packageRule(owner: string, layer: number, specifier: string): string | undefined {
@@ -91,14 +104,19 @@ function packageRule(owner: string, layer: number, specifier: string): string | 
 }
 
 function relativeRule(path: string, owner: string, specifier: string): string | undefined {
-  const target = new URL(specifier, `file:///${path}`).pathname.slice(1);
-  if (!target.startsWith(`packages/${owner}/`)) return `a relative import leaves the package: ${specifier}; import @skiff/<package>/<module>`;
+  if (!targetOf(path, specifier).startsWith(`packages/${owner}/`))
+    return `a relative import leaves the package: ${specifier}; import @skiff/<package>/<module>`;
   return /\.[a-z]+$/.test(specifier) ? undefined : `a relative import needs its extension: ${specifier}`;
+}
+
+/** From the root. */
+function targetOf(path: string, specifier: string): string {
+  return new URL(specifier, `file:///${path}`).pathname.slice(1);
 }
 
 /** A test may set what its child processes see and read its own switches; what runs in production may not. */
 function environmentRule(path: string, owner: string, code: string): readonly Violation[] {
-  if (owner === ENVIRONMENT_READER || /\.(test|contract)\.ts$/.test(path)) return [];
+  if (owner === ENVIRONMENT_READER || TEST_FILE.test(path)) return [];
   return [
     ...code.matchAll(
       /\bprocess\s*(?:\?\.|\.)\s*env\b|\bprocess\s*\[\s*['"]env['"]|import\s*(?:type\s*)?\{[^}]*\benv\b[^}]*\}\s*from\s*['"](?:node:)?process['"]/g,

@@ -5,7 +5,8 @@ import { parseArgs } from 'node:util';
 import { Checks } from '../support/checks.ts';
 import { startCluster } from './cluster/cluster.ts';
 import { buildImages, presentImages } from './cluster/images.ts';
-import { setStage } from './stage.ts';
+import { Kubectl } from './cluster/kubectl.ts';
+import { clearStage, setStage } from './stage.ts';
 import { testChart, upgradeAndUninstall } from './stations/lifecycle.ts';
 import { addressTowards, applyQuickstart, doMainJob, findPartners } from './stations/main-job.ts';
 import { rollUnderLoad } from './stations/rolling.ts';
@@ -22,6 +23,7 @@ Environment
 `;
 /** The load balancer's range of the node that kube-up.sh makes. */
 const LOAD_BALANCER = '198.18.0.1';
+const CLEAR_TIMEOUT_MS = 5 * 60_000;
 
 const { values } = parseArgs({
   options: { keep: { type: 'boolean', default: false }, 'no-build': { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
@@ -41,7 +43,10 @@ async function main(keep: boolean, build: boolean): Promise<number> {
   try {
     step('Starting the cluster');
     const cluster = await startCluster({ keep, signal });
-    stop = cluster.stop;
+    stop = async () => {
+      if (cluster.given && !keep) await clearStage(new Kubectl({ env: cluster.env, signal: AbortSignal.timeout(CLEAR_TIMEOUT_MS) }));
+      await cluster.stop();
+    };
     step(build ? 'Building the images' : 'Using the images of the run before');
     const images = build ? await buildImages(dir, signal) : presentImages();
     if (images.skiffBytes !== undefined) checks.add('image, unpacked', images.skiffBytes / 1_000_000, 'MB', '<= 260');

@@ -53,6 +53,7 @@ export interface StageProps {
 /** Brings up what surrounds Skiff and installs the chart. */
 export async function setStage({ cluster, images, checks, dir, signal }: StageProps): Promise<Stage> {
   const kube = new Kubectl({ env: cluster.env, signal });
+  await clearStage(kube);
   const client = new OpenSshClient(join(dir, 'client'));
   const { keyFile, publicKey } = await client.generateKey('id_alice');
   const databasePassword = randomBytes(18).toString('base64url');
@@ -74,6 +75,17 @@ export async function setStage({ cluster, images, checks, dir, signal }: StagePr
   const stage = { kube, checks, dir, images, client, keyFile, publicKey, password: randomBytes(9).toString('base64url'), databasePassword, signal };
   await installChart(stage, certificates.caFile);
   return stage;
+}
+
+/** Removes what a run has made, or one before it; nothing that is not there is an error. */
+export async function clearStage(kube: Kubectl): Promise<void> {
+  const gone = ['--ignore-not-found', '--timeout=90s'];
+  const kinds = (await kube.run(['api-resources', '--api-group=skiff.dev', '-o', 'name'])).split('\n').filter((kind) => kind !== '');
+  if (kinds.length > 0) await kube.run(['-n', NAMESPACE, 'delete', kinds.join(','), '--all', ...gone]);
+  await kube.helm(['uninstall', RELEASE, '-n', SYSTEM_NAMESPACE, '--ignore-not-found', '--wait']);
+  await kube.run(['-n', NAMESPACE, 'delete', 'deployment/file-inbox', 'service/file-inbox', 'secret/sftp-passwords', ...gone]);
+  await kube.run(['delete', 'namespace', PARTS_NAMESPACE, SYSTEM_NAMESPACE, ...gone]);
+  if (kinds.length > 0) await kube.run(['delete', 'crd', ...kinds, ...gone]);
 }
 
 async function installChart({ kube, images, checks, databasePassword, dir }: Stage, caFile: string): Promise<void> {

@@ -9,6 +9,8 @@ const DOWN_TIMEOUT_MS = 120_000;
 export interface Cluster {
   /** Environment that leads kubectl and helm to it. */
   readonly env: NodeJS.ProcessEnv;
+  /** Somebody else's: what was made in it is to be removed. */
+  readonly given: boolean;
   /** Of its service account tokens. */
   readonly issuer: string;
   /** Ends it, unless it was there before or is to be kept. */
@@ -25,7 +27,7 @@ export async function startCluster({ keep, signal }: ClusterProps): Promise<Clus
   const given = process.env.SKIFF_E2E_KUBECONFIG;
   if (given !== undefined && given !== '') {
     const env = { ...process.env, KUBECONFIG: given };
-    return { env, issuer: await issuerOf(env, signal), stop: () => Promise.resolve() };
+    return { env, given: true, issuer: await issuerOf(env, signal), stop: () => Promise.resolve() };
   }
   const owner = keep ? {} : { SKIFF_CLUSTER_OWNER_PID: String(process.pid) };
   const up = { command: join(SCRIPTS, 'kube-up.sh'), args: ['node'], env: { ...process.env, ...owner }, timeoutMs: UP_TIMEOUT_MS };
@@ -36,7 +38,7 @@ export async function startCluster({ keep, signal }: ClusterProps): Promise<Clus
     if (!keep) await output({ command: join(SCRIPTS, 'kube-down.sh'), args: [], timeoutMs: DOWN_TIMEOUT_MS });
   };
   try {
-    return { env, issuer: await issuerOf(env, signal), stop };
+    return { env, given: false, issuer: await issuerOf(env, signal), stop };
   } catch (error) {
     await stop();
     throw error;

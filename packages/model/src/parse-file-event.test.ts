@@ -11,7 +11,13 @@ const event = {
   subject: 'in/x',
   time: '2026-01-01T00:00:00Z',
   datacontenttype: 'application/json',
-  data: { operationId: '1', endpoint: { namespace: 'team', name: 'main' }, username: 'anna', path: '/x', blob: { container: 'c', name: 'in/x', url: 'https://x' } },
+  data: {
+    operationId: '1',
+    endpoint: { namespace: 'team', name: 'main' },
+    username: 'anna',
+    path: '/x',
+    blob: { container: 'c', name: 'in/x', url: 'https://x' },
+  },
 };
 
 describe('file event', () => {

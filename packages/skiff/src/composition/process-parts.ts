@@ -59,7 +59,13 @@ export interface LiveLease {
 export async function keepLease(parts: ProcessParts, mode: string): Promise<LiveLease> {
   const { registry, clock, logger } = parts;
   const lease = await acquireLease({ instance: newInstanceId(), mode, registry, clock, logger });
-  const renewal: BackgroundTask = startBackgroundTask({ name: 'lease', intervalMs: RENEW_EVERY_MS, maxPauseMs: RENEW_EVERY_MS, logger, run: () => lease.renew() });
+  const renewal: BackgroundTask = startBackgroundTask({
+    name: 'lease',
+    intervalMs: RENEW_EVERY_MS,
+    maxPauseMs: RENEW_EVERY_MS,
+    logger,
+    run: () => lease.renew(),
+  });
   return {
     lease,
     async release() {

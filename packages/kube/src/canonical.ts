@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isRecord } from './kube-object.ts';
+import { isRecord } from '@skiff/model/is-record';
 
 /** JSON with sorted keys and without undefined members: equal values give equal text. */
 export function canonicalJson(value: unknown): string {

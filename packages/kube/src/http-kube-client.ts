@@ -1,3 +1,4 @@
+import { isRecord } from '@skiff/model/is-record';
 import { type HttpRequest, HttpTransport } from './http-transport.ts';
 import {
   type ApplyOptions,
@@ -15,7 +16,7 @@ import {
 } from './kube-client.ts';
 import type { KubeTarget } from './kube-config.ts';
 import { type KubeError, noAnswer, statusError } from './kube-error.ts';
-import { isKubeObject, isRecord, type KubeObject, type ObjectRef } from './kube-object.ts';
+import { isKubeObject, type KubeObject, type ObjectRef } from './kube-object.ts';
 import { collectionPath, objectPath, type ResourceType } from './resource-type.ts';
 import { watchEvents } from './watch-stream.ts';
 

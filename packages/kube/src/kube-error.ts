@@ -1,5 +1,5 @@
+import { isRecord } from '@skiff/model/is-record';
 import { StoreError, type StoreErrorCode } from '@skiff/model/store-error';
-import { isRecord } from './kube-object.ts';
 
 /**
  * What the API server answered in place of success, or why it gave no answer. `vendorCode` is the `reason` of its Status.

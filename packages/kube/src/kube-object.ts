@@ -1,3 +1,7 @@
+import { isRecord } from '@skiff/model/is-record';
+
+export { isRecord };
+
 /** The part of `metav1.ObjectMeta` that this package reads. */
 export interface KubeMeta {
   readonly name: string;
@@ -46,10 +50,6 @@ export function keyOf(ref: ObjectRef): string {
 export function refOf(key: string): ObjectRef {
   const slash = key.indexOf('/');
   return slash === -1 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function isKubeObject(value: unknown): value is KubeObject {

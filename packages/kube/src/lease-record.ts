@@ -1,5 +1,6 @@
+import { isRecord } from '@skiff/model/is-record';
 import type { Manifest } from './kube-client.ts';
-import { isRecord, type KubeObject, type ObjectRef } from './kube-object.ts';
+import type { KubeObject, ObjectRef } from './kube-object.ts';
 import { Leases } from './resource-type.ts';
 
 /** The part of a `coordination.k8s.io/v1` Lease that an election reads and writes. */

@@ -1,4 +1,4 @@
-import { isRecord } from './kube-object.ts';
+import { isRecord } from '@skiff/model/is-record';
 
 /**
  * The part of `actual` that `desired` speaks about: the same members, and the list items that belong together. What the

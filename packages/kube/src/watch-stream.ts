@@ -1,5 +1,6 @@
+import { isRecord } from '@skiff/model/is-record';
 import { type KubeError, noAnswer, statusError } from './kube-error.ts';
-import { isKubeObject, isRecord, type KubeObject } from './kube-object.ts';
+import { isKubeObject, type KubeObject } from './kube-object.ts';
 
 export type WatchEvent =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: KubeObject }

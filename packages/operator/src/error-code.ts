@@ -1,4 +1,6 @@
-/** The system's name of an error, such as `EACCES`. */
+import { errorCodeOf } from '@skiff/model/error-code';
+
+/** The system's name of an error, such as `EACCES`, or its text. */
 export function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : String(error);
+  return errorCodeOf(error) ?? String(error);
 }

@@ -1,3 +1,4 @@
+import { errorCodeOf } from '@skiff/model/error-code';
 import { StoreError, type StoreErrorCode } from '@skiff/model/store-error';
 
 /** MySQL's and Node's error names, and what they mean to a caller. Numbers: MySQL 8.0 Error Message Reference. */
@@ -114,7 +115,7 @@ export function isConnectionLost(error: unknown): boolean {
 }
 
 function vendorCodeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
+  return errorCodeOf(error) ?? 'UNKNOWN';
 }
 
 function isFatal(error: unknown): boolean {

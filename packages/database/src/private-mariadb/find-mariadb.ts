@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { errorCodeOf } from '@skiff/model/error-code';
 import { StoreError } from '@skiff/model/store-error';
 
 const run = promisify(execFile);
@@ -52,8 +53,8 @@ async function output(program: string, argument: string, signal: AbortSignal): P
     return (await run(program, [argument], { signal, timeout: 10_000 })).stdout;
   } catch (error) {
     signal.throwIfAborted();
-    const missing = error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'EACCES');
+    const code = errorCodeOf(error);
     // Some versions of the installer print their help and exit with 1.
-    return missing ? undefined : '';
+    return code === 'ENOENT' || code === 'EACCES' ? undefined : '';
   }
 }

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { isKubeObject, isRecord, type KubeObject, keyOf } from '../kube-object.ts';
+import { isRecord } from '@skiff/model/is-record';
+import { isKubeObject, type KubeObject, keyOf } from '../kube-object.ts';
 import { collectionPath, type ResourceType } from '../resource-type.ts';
 import { mergeApplied } from './merge-applied.ts';
 

@@ -1,4 +1,4 @@
-import { isRecord } from '../kube-object.ts';
+import { isRecord } from '@skiff/model/is-record';
 
 /** What server-side apply by the only manager comes to, nearly: members are merged, everything else is replaced. */
 export function mergeApplied(before: unknown, applied: unknown): unknown {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { isRecord } from '../is-record.ts';
 import { CrdError, toCrd, toStructural } from './crd.ts';
-import { isRecord } from './explain-errors.ts';
 import { KINDS } from './kinds.ts';
 import { toReference } from './resource-reference.ts';
 

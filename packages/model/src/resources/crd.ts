@@ -1,4 +1,4 @@
-import { isRecord } from './explain-errors.ts';
+import { isRecord } from '../is-record.ts';
 import type { KindInfo } from './kinds.ts';
 import { API_GROUP } from './object-meta.ts';
 

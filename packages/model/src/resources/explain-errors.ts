@@ -1,4 +1,5 @@
 import type { TLocalizedValidationError } from 'typebox/error';
+import { isRecord } from '../is-record.ts';
 
 /** What is wrong with one field. */
 export interface ResourceProblem {
@@ -12,10 +13,6 @@ type Path = readonly (string | number)[];
 type Schema = Readonly<Record<string, unknown>>;
 
 const MAX_SHOWN_LENGTH = 60;
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** `spec.authorizedKeys[0].publicKey` */
 function formatFieldPath(path: Path): string {

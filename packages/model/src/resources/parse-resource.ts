@@ -1,8 +1,9 @@
 import Type from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
+import { isRecord } from '../is-record.ts';
 import type { ResourceStatus } from './condition.ts';
 import { type EventRoute, EventRouteSpec } from './event-route.ts';
-import { explainErrors, isRecord, type ResourceProblem } from './explain-errors.ts';
+import { explainErrors, type ResourceProblem } from './explain-errors.ts';
 import { API_VERSION, type ObjectMeta, type ResourceKind } from './object-meta.ts';
 import { OBJECT_NAME_PATTERN } from './schema-parts.ts';
 import { type SftpEndpoint, SftpEndpointSpec } from './sftp-endpoint.ts';

@@ -1,5 +1,5 @@
+import { isRecord } from '../is-record.ts';
 import { formatDefault } from './crd.ts';
-import { isRecord } from './explain-errors.ts';
 import { KINDS, type KindInfo } from './kinds.ts';
 import { API_VERSION } from './object-meta.ts';
 

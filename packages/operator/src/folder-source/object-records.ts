@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { isRecord } from '@skiff/model/is-record';
 import type { ObjectMeta } from '@skiff/model/object-meta';
 import type { SftpResource } from '@skiff/model/parse-resource';
 import { readJsonFile, writeFileAtomically } from '../durable-file.ts';
 import { canonicalJson } from '../reconcile/canonical-json.ts';
-import { isRecord } from './secret-manifest.ts';
 
 /** What an API server remembers of an object and a folder of files does not. */
 interface ObjectRecord {

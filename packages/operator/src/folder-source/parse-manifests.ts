@@ -1,7 +1,8 @@
+import { isRecord } from '@skiff/model/is-record';
 import type { SftpResource } from '@skiff/model/parse-resource';
 import { Composer, type Document, isCollection, isMap, isNode, isScalar, LineCounter, Parser, YAMLError } from 'yaml';
 import { type FieldPath, readObject } from './read-object.ts';
-import { isRecord, type SecretManifest } from './secret-manifest.ts';
+import type { SecretManifest } from './secret-manifest.ts';
 
 /** Where in its file something stands; lines and columns count from 1. */
 export interface ManifestPosition {

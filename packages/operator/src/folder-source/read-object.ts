@@ -1,7 +1,8 @@
+import { isRecord } from '@skiff/model/is-record';
 import type { ResourceKind } from '@skiff/model/object-meta';
 import { parseResource, type SftpResource } from '@skiff/model/parse-resource';
 import { refKey } from '../resource-source.ts';
-import { isRecord, parseSecretManifest, type SecretManifest } from './secret-manifest.ts';
+import { parseSecretManifest, type SecretManifest } from './secret-manifest.ts';
 
 /** Where inside an object: field names and indices. */
 export type FieldPath = readonly (string | number)[];

@@ -1,3 +1,4 @@
+import { isRecord } from '@skiff/model/is-record';
 import { Secret } from '@skiff/runtime/secret';
 
 /** A Kubernetes `Secret` read from a manifest. */
@@ -31,8 +32,4 @@ export function parseSecretManifest(manifest: Record<string, unknown>, id: { rea
     values.set(key, new Secret(value));
   }
   return { kind: 'secret', secret: { ...id, values } };
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

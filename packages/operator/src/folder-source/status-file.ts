@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { CONDITION_REASONS, type Condition } from '@skiff/model/condition';
+import { isRecord } from '@skiff/model/is-record';
 import { readJsonFile } from '../durable-file.ts';
-import { isRecord } from './secret-manifest.ts';
 
 /** What `status.json` says: the status of each object and what is wrong in the folder. For `skiff status` and for people. */
 export interface StatusReport {

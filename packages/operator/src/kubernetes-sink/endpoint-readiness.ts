@@ -1,4 +1,5 @@
-import { isRecord, type KubeObject } from '@skiff/kube/kube-object';
+import type { KubeObject } from '@skiff/kube/kube-object';
+import { isRecord } from '@skiff/model/is-record';
 import type { EndpointReadiness } from '../endpoint-sink.ts';
 
 export interface RunningObjects {

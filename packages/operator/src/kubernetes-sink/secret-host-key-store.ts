@@ -1,8 +1,9 @@
 import { type HostKey, HostKeyError, readHostKey } from '@skiff/credentials/host-key';
 import type { Fence, KubeClient } from '@skiff/kube/kube-client';
 import { isNotFound, KubeError } from '@skiff/kube/kube-error';
-import { isRecord, type KubeObject } from '@skiff/kube/kube-object';
+import type { KubeObject } from '@skiff/kube/kube-object';
 import { Secrets } from '@skiff/kube/resource-type';
+import { isRecord } from '@skiff/model/is-record';
 import { ENDPOINT_ANNOTATION, hostKeySecretName, MANAGED_BY } from '@skiff/policy/workload-names';
 import { type HostKeyStore, HostKeyStoreError, type HostKeys } from '../host-keys/host-key-store.ts';
 import { namespaceHint } from './refusal.ts';

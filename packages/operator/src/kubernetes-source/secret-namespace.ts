@@ -2,8 +2,9 @@ import type { Clock as KubeClock } from '@skiff/kube/clock';
 import { Informer } from '@skiff/kube/informer';
 import type { KubeClient } from '@skiff/kube/kube-client';
 import { isNotFound, KubeError } from '@skiff/kube/kube-error';
-import { isRecord, type KubeObject, keyOf } from '@skiff/kube/kube-object';
+import { type KubeObject, keyOf } from '@skiff/kube/kube-object';
 import { Secrets } from '@skiff/kube/resource-type';
+import { isRecord } from '@skiff/model/is-record';
 import type { Logger } from '@skiff/runtime/logger';
 import { Secret } from '@skiff/runtime/secret';
 

@@ -1,9 +1,10 @@
 import { Applier } from '@skiff/kube/apply';
 import type { Fence, KubeClient } from '@skiff/kube/kube-client';
 import { isNotFound } from '@skiff/kube/kube-error';
-import { isRecord, type KubeObject } from '@skiff/kube/kube-object';
+import type { KubeObject } from '@skiff/kube/kube-object';
 import type { ResourceType } from '@skiff/kube/resource-type';
 import { CONDITION_REASONS, type Condition, type ResourceStatus } from '@skiff/model/condition';
+import { isRecord } from '@skiff/model/is-record';
 import { API_VERSION } from '@skiff/model/object-meta';
 import { newerObject } from '../newer-object.ts';
 import { type ResourceRef, refKey, type StatusDetails } from '../resource-source.ts';

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ResourceRepository } from '@skiff/database/resource-rows';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import { errorCodeOf } from '@skiff/model/error-code';
 import { isTransient } from '@skiff/model/store-error';
 import type { DesiredEndpoint, EndpointReadiness, EndpointSink } from '@skiff/operator/endpoint-sink';
 import type { Logger } from '@skiff/runtime/logger';
@@ -103,8 +104,7 @@ function needsRestart(before: EndpointSettings, after: EndpointSettings): boolea
 }
 
 function explainListenError(error: unknown, port: number): string | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  switch (code) {
+  switch (errorCodeOf(error)) {
     case 'EADDRINUSE':
       return `port ${port} is taken by another program: stop it, or set spec.service.port`;
     case 'EACCES':

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { HostKeyError, readHostKey } from '@skiff/credentials/host-key';
 import { type EndpointSettings, EndpointSettingsError, parseEndpointSettings } from '@skiff/model/endpoint-settings';
+import { errorCodeOf } from '@skiff/model/error-code';
 import { reloadSettings } from '@skiff/policy/reloadable-settings';
 import { type BackgroundTask, startBackgroundTask } from '@skiff/runtime/background-task';
 import type { Logger } from '@skiff/runtime/logger';
@@ -97,6 +98,6 @@ function required(environment: Environment, name: string, meaning: string): stri
 }
 
 function unreadable(name: string, file: string, cause: unknown): ConfigurationError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
+  const code = errorCodeOf(cause) ?? 'unreadable';
   return new ConfigurationError(`${name}: cannot read ${file} (${code})`);
 }

@@ -2,6 +2,7 @@ import { scryptSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { KubeConfigSource } from '@skiff/kube/kube-config';
+import { errorCodeOf } from '@skiff/model/error-code';
 import type { WorkloadContext } from '@skiff/policy/workload-context';
 import type { Secret } from '@skiff/runtime/secret';
 import type { Configuration } from './configuration.ts';
@@ -73,7 +74,7 @@ function readCertificates(name: string, path: string | undefined): string | unde
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
+    const code = errorCodeOf(cause) ?? 'unreadable';
     throw new ConfigurationError(`${name}: cannot read ${path} (${code})`);
   }
 }

@@ -1,3 +1,4 @@
+import { errorCodeOf } from '@skiff/model/error-code';
 import { StoreError, type StoreErrorCode } from '@skiff/model/store-error';
 
 export interface BlobAnswer {
@@ -76,7 +77,6 @@ function retryAfterMs(header: string | undefined): number | undefined {
 /** No answer, or half of one: the outcome is unknown. The cause carries no headers, and so no credential. */
 export function connectionError(operation: string, cause: unknown): StoreError {
   if (cause instanceof StoreError) return cause;
-  const vendorCode = cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined;
   const text = cause instanceof Error ? cause.message : String(cause);
-  return new StoreError({ code: 'unavailable', message: `${operation} failed: ${text}`, vendorCode: vendorCode ?? 'ConnectionError' });
+  return new StoreError({ code: 'unavailable', message: `${operation} failed: ${text}`, vendorCode: errorCodeOf(cause) ?? 'ConnectionError' });
 }

@@ -1,3 +1,4 @@
+import { errorCodeOf } from '@skiff/model/error-code';
 import { StoreError, type StoreErrorCode } from '@skiff/model/store-error';
 
 const CODES: Readonly<Record<string, StoreErrorCode>> = {
@@ -15,14 +16,10 @@ const CODES: Readonly<Record<string, StoreErrorCode>> = {
   EINVAL: 'invalid',
 };
 
-function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
-
 /** Turns an error of the file system into one of the port; the paths in its text are the server's own and stay in the cause. */
 export function localError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
-  const errno = errnoOf(error);
+  const errno = errorCodeOf(error);
   const code = (errno === undefined ? undefined : CODES[errno]) ?? 'unavailable';
   return new StoreError({ code, message: `the file system answered ${errno ?? 'with an error'}`, vendorCode: errno, cause: error });
 }
@@ -32,7 +29,7 @@ export async function unless<Result>(errnos: readonly string[], work: Promise<Re
   try {
     return await work;
   } catch (error) {
-    const errno = errnoOf(error);
+    const errno = errorCodeOf(error);
     if (errno !== undefined && errnos.includes(errno)) return undefined;
     throw error;
   }

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import { openDatabase } from '@skiff/database/connect';
+import type { DeliveryHistory } from '@skiff/database/delivery-history';
 import type { DeliveryLog } from '@skiff/database/delivery-log';
+import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
 import { createDeliveryLog } from '@skiff/database/mysql-delivery-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import type { ResourceRepository, RouteRow } from '@skiff/database/resource-rows';
@@ -26,6 +28,7 @@ export interface RouterRig {
   readonly application: Application;
   readonly database: TcpGate;
   readonly deliveries: DeliveryLog;
+  readonly history: DeliveryHistory;
   readonly endpointId: number;
   setRoutes(rows: readonly RouteRow[]): Promise<void>;
   publish(...ids: readonly string[]): Promise<void>;
@@ -64,6 +67,7 @@ export async function startRouterRig(
   const router = createRouter({
     consumer: bus.consumer({ concurrency: options.consumers ?? 32 }),
     deliveries: createDeliveryLog(database),
+    history: createDeliveryHistory(database),
     routes: createRouteTable({ resources: createResourceRepository(database), endpointId, logger: silentLogger }),
     targets: createTargetFactory({ addresses: { allow: ['127.0.0.0/8'] }, userAgent: 'skiff/test', concurrency: 32 }),
     clock: systemClock,
@@ -84,6 +88,7 @@ export async function startRouterRig(
     application,
     database: gate,
     deliveries: createDeliveryLog(test.database),
+    history: createDeliveryHistory(test.database),
     endpointId,
     setRoutes,
     publishRaw,

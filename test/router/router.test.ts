@@ -83,6 +83,24 @@ describe('router with a database and an HTTP application', { concurrency: 4 }, (
     assert.deepEqual(await rig.deliveries.status(rig.endpointId), { waiting: 0, dead: 2 });
   });
 
+  it('replays dead deliveries, and counts what each route delivered', async (t) => {
+    const rig = await startRouterRig(t, (application) => [route('r', [target(application, 'ok'), target(application, 'bad', { ...fast, maxAttempts: 1 })])], {
+      limits: { counterFlushMs: 200 },
+    });
+    let broken = true;
+    rig.application.on('/bad', () => ({ status: broken ? 500 : 200 }));
+    await rig.publish('e1', 'e2');
+    await eventually('both are dead', async () => (await isIn(rig, 'dead', 'e1', 'bad')) && (await isIn(rig, 'dead', 'e2', 'bad')));
+    broken = false;
+    assert.equal(await rig.history.replay({ endpointId: rig.endpointId, route: 'team/r', target: 'bad', limit: 100 }), 2);
+    await eventually('both succeeded', async () => (await isIn(rig, 'succeeded', 'e1', 'bad')) && (await isIn(rig, 'succeeded', 'e2', 'bad')));
+    assert.equal(rig.application.callsTo('/bad').length, 4);
+    assert.equal(rig.application.callsTo('/ok').length, 2);
+    await eventually('it is counted', async () => (await rig.history.counts(rig.endpointId))[0]?.delivered === 4);
+    const [counts] = await rig.history.counts(rig.endpointId);
+    assert.deepEqual([counts?.route, counts?.dead, counts?.waiting], ['team/r', 2, 0]);
+  });
+
   it('sets a poison message aside as NotAnEvent', async (t) => {
     const rig = await startRouterRig(t, (application) => [route('r', [target(application, 'app')])]);
     await rig.publishRaw('m1', Buffer.from('\0\0poison'));

@@ -15,13 +15,14 @@ before(async () => {
 after(() => test.close());
 
 const options = { signal: AbortSignal.timeout(60_000), logger: silentLogger };
+const NEXT = MIGRATIONS.length + 1;
 const additive: Migration = {
-  version: 2,
+  version: NEXT,
   name: 'note',
   compatibleFrom: 1,
   statements: ['ALTER TABLE endpoints ADD COLUMN IF NOT EXISTS note VARCHAR(10) NULL'],
 };
-const contracting: Migration = { version: 3, name: 'drop', compatibleFrom: 3, statements: ['ALTER TABLE endpoints DROP COLUMN IF EXISTS note'] };
+const contracting: Migration = { version: NEXT + 1, name: 'drop', compatibleFrom: NEXT + 1, statements: ['ALTER TABLE endpoints DROP COLUMN IF EXISTS note'] };
 
 describe('migrations', () => {
   it('are numbered without gaps and work with themselves', () => {
@@ -51,10 +52,10 @@ describe('migrations', () => {
 
   it('leave the program before in peace when they only add, and stop it when they take away', async () => {
     await migrate(test.database, { ...options, migrations: [...MIGRATIONS, additive] });
-    assert.deepEqual(await schemaVersion(test.database), { version: 2, fit: 'fits' });
+    assert.deepEqual(await schemaVersion(test.database), { version: NEXT, fit: 'fits' });
     await migrate(test.database, options);
     await migrate(test.database, { ...options, migrations: [...MIGRATIONS, additive, contracting] });
-    assert.deepEqual(await schemaVersion(test.database), { version: 3, fit: 'tooNew' });
+    assert.deepEqual(await schemaVersion(test.database), { version: NEXT + 1, fit: 'tooNew' });
     await assert.rejects(migrate(test.database, options), { code: 'unsupported', vendorCode: 'SCHEMA_TOO_NEW' });
   });
 

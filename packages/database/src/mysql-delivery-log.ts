@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { type InsertObject, type RawBuilder, sql } from 'kysely';
 import type { Database } from './connect.ts';
 import type { ClaimedDelivery, DeliveryKey, DeliveryLog, DeliveryResult, PendingDelivery } from './delivery-log.ts';
+import { eventKey } from './event-key.ts';
 import type { Tables } from './tables.ts';
 
 const MAX_DETAIL_CHARACTERS = 1_000;
@@ -176,11 +176,6 @@ async function prune(database: Database, olderThanMs: number, limit: number): Pr
 
 function keyColumns(key: DeliveryKey) {
   return { endpoint_id: key.endpointId, event_key: eventKey(key.eventId), route: key.route, target: key.target, event_id: key.eventId };
-}
-
-/** Other systems' ids have any length, case and trailing spaces, which a text key would fold or refuse. */
-function eventKey(eventId: string): Buffer {
-  return createHash('sha256').update(eventId).digest();
 }
 
 /** One order for all writers, so that none waits for another in a circle; results for one key keep theirs. */

@@ -108,6 +108,14 @@ interface DeliveriesTable {
   updated_at: Date;
 }
 
+interface RouteCountersTable {
+  endpoint_id: number;
+  route: string;
+  delivered: BigIntColumn;
+  dead: BigIntColumn;
+  last_delivered_at: Date | null;
+}
+
 interface SchemaMigrationsTable {
   version: number;
   name: string;
@@ -126,5 +134,6 @@ export interface Tables {
   event_sequence: EventSequenceTable;
   instances: InstancesTable;
   deliveries: DeliveriesTable;
+  route_counters: RouteCountersTable;
   schema_migrations: SchemaMigrationsTable;
 }

@@ -7,6 +7,8 @@ export interface OutcomeRecorderProps {
   readonly deliveries: Pick<DeliveryLog, 'record'>;
   readonly logger: Logger;
   readonly metrics: RouterMetrics;
+  /** Sees every outcome, also those for which there is no room. */
+  readonly onResult?: (result: DeliveryResult) => void;
   readonly flushMs?: number;
   readonly maxBuffered?: number;
 }
@@ -36,6 +38,7 @@ export class OutcomeRecorder {
 
   /** `historyOnly`: nothing but the history is lost without it, so that it makes room for the others. */
   add(result: DeliveryResult, historyOnly = false): void {
+    this.#props.onResult?.(result);
     if (result.state === 'dead') this.#props.metrics.dead();
     const room = historyOnly ? this.#maxBuffered * 0.8 : this.#maxBuffered;
     if (this.#closed || this.#buffer.length >= room) {

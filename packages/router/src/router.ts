@@ -1,3 +1,4 @@
+import type { DeliveryHistory } from '@skiff/database/delivery-history';
 import type { DeliveryLog } from '@skiff/database/delivery-log';
 import type { EventConsumer } from '@skiff/messaging/event-bus';
 import { objectKey } from '@skiff/model/object-meta';
@@ -12,6 +13,7 @@ import type { RoutableMessage } from './message-parser.ts';
 import { OutcomeRecorder } from './outcome-recorder.ts';
 import { RecentSuccesses } from './recent-successes.ts';
 import { RetryWorker } from './retry-worker.ts';
+import { RouteCounters } from './route-counters.ts';
 import type { RouteTable } from './route-table.ts';
 import { noRouterMetrics, type RouterMetrics } from './router-metrics.ts';
 import type { TargetFactory } from './target-factory.ts';
@@ -21,6 +23,8 @@ import { TargetLanes } from './target-lanes.ts';
 export interface RouterProps {
   readonly consumer: EventConsumer;
   readonly deliveries: DeliveryLog;
+  /** Takes the counters of routes. Default: nobody counts. */
+  readonly history?: Pick<DeliveryHistory, 'addCounts'>;
   /** Started and stopped by the router. */
   readonly routes: RouteTable;
   readonly targets: TargetFactory;
@@ -48,6 +52,8 @@ export interface RouterLimits {
   readonly retryPollMs: number;
   /** How long outcomes are kept. */
   readonly retentionMs: number;
+  /** How often the counters of routes are written. */
+  readonly counterFlushMs: number;
 }
 
 export const DEFAULT_ROUTER_LIMITS: RouterLimits = {
@@ -59,6 +65,7 @@ export const DEFAULT_ROUTER_LIMITS: RouterLimits = {
   parkPatienceMs: 30_000,
   retryPollMs: 500,
   retentionMs: 14 * 86_400_000,
+  counterFlushMs: 10_000,
 };
 
 export interface Router {
@@ -80,6 +87,7 @@ class QueueRouter implements Router {
   readonly #limits: RouterLimits;
   readonly #lanes: TargetLanes;
   readonly #recorder: OutcomeRecorder;
+  readonly #counters: RouteCounters;
   readonly #ledger: DeliveryLedger;
   readonly #worker: RetryWorker;
   readonly #background = new Set<Promise<void>>();
@@ -101,7 +109,8 @@ class QueueRouter implements Router {
       logger,
       metrics,
     });
-    this.#recorder = new OutcomeRecorder({ deliveries, logger, metrics });
+    this.#counters = new RouteCounters({ endpointId, history: props.history, logger, flushMs: limits.counterFlushMs });
+    this.#recorder = new OutcomeRecorder({ deliveries, logger, metrics, onResult: (result) => this.#counters.count(result) });
     this.#ledger = new DeliveryLedger({ endpointId, recorder: this.#recorder, recent: new RecentSuccesses(), random });
     this.#worker = new RetryWorker({
       endpointId,
@@ -155,6 +164,7 @@ class QueueRouter implements Router {
       await Promise.all(this.#background);
       await this.#lanes.close();
       await this.#recorder.close(AbortSignal.timeout(LAST_FLUSH_MS));
+      await this.#counters.close();
     } finally {
       signal.removeEventListener('abort', cutOff);
     }

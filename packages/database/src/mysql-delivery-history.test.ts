@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { DeliveryHistory } from './delivery-history.ts';
+import type { DeliveryLog } from './delivery-log.ts';
+import { createDeliveryHistory } from './mysql-delivery-history.ts';
+import { createDeliveryLog } from './mysql-delivery-log.ts';
+import { openTestDatabase, type TestDatabase } from './testing/database-fixture.ts';
+import { instance } from './testing/sample-operation.ts';
+
+let test: TestDatabase;
+let log: DeliveryLog;
+let history: DeliveryHistory;
+let endpoints = 1;
+before(async () => {
+  test = await openTestDatabase();
+  log = createDeliveryLog(test.database);
+  history = createDeliveryHistory(test.database);
+});
+after(() => test.close());
+
+async function dead(endpointId: number, eventId: string, route = 'team/r', target = 'app'): Promise<void> {
+  const key = { endpointId, eventId, route, target };
+  await log.park([{ ...key, attempt: 3, dueInMs: 60_000, reason: 'HTTP 500', body: Buffer.from('{}'), contentType: 'application/json' }]);
+  await log.record([{ ...key, state: 'dead', attempt: 3, reason: '3 attempts failed: HTTP 500' }]);
+}
+
+describe('delivery history', () => {
+  it('finds deliveries by event, state, route and target, the last to change first, page by page', async () => {
+    const endpointId = endpoints++;
+    await dead(endpointId, 'e1');
+    await dead(endpointId, 'e2', 'team/other', 'b');
+    await log.record([{ endpointId, eventId: 'e1', route: 'team/r', target: 'ok', state: 'succeeded', attempt: 1, detail: 'HTTP 204' }]);
+    await dead(endpoints, 'e1');
+    const targets = async (search: object) =>
+      (await history.search({ endpointId, state: 'dead', limit: 10, ...search })).map(({ eventId, target }) => `${eventId} ${target}`);
+    assert.deepEqual(await targets({}), ['e2 b', 'e1 app']);
+    assert.deepEqual(await targets({ route: 'team/other' }), ['e2 b']);
+    assert.deepEqual(await targets({ target: 'app' }), ['e1 app']);
+    assert.deepEqual(await targets({ limit: 1 }), ['e2 b']);
+    const [newest] = await history.search({ endpointId, state: 'dead', limit: 1 });
+    assert.deepEqual(await targets({ before: newest?.updatedAt }), ['e1 app']);
+    const ofEvent = await history.search({ endpointId, eventId: 'e1', limit: 10 });
+    assert.deepEqual(ofEvent.map(({ target, state, detail }) => `${target} ${state} ${detail}`).sort(), [
+      'app dead 3 attempts failed: HTTP 500',
+      'ok succeeded HTTP 204',
+    ]);
+  });
+
+  it('makes dead deliveries due again with all their attempts, those asked for and no others', async () => {
+    const endpointId = endpoints++;
+    for (const eventId of ['e1', 'e2', 'e3']) await dead(endpointId, eventId);
+    await dead(endpointId, 'e1', 'team/other');
+    await log.record([{ endpointId, eventId: 'no-body', route: 'team/r', target: 'app', state: 'dead', attempt: 1, reason: 'x' }]);
+    assert.equal(await history.replay({ endpointId, route: 'team/r', eventId: 'e1', limit: 10 }), 1);
+    assert.deepEqual(
+      (await log.claimDue(endpointId, instance('r'), 10, 60_000)).map(({ eventId, attempt, body }) => [eventId, attempt, body.toString()]),
+      [['e1', 0, '{}']],
+    );
+    assert.equal(await history.replay({ endpointId, route: 'team/r', limit: 1 }), 1);
+    assert.equal(await history.replay({ endpointId, route: 'team/r', limit: 10 }), 1);
+    assert.equal(await history.replay({ endpointId, route: 'team/r', limit: 10 }), 0);
+    assert.deepEqual(await log.status(endpointId), { waiting: 3, dead: 2 });
+  });
+
+  it('adds up what routes delivered, from many routers at a time', async () => {
+    const endpointId = endpoints++;
+    await Promise.all(
+      Array.from({ length: 20 }, () =>
+        history.addCounts(endpointId, [
+          { route: 'team/b', delivered: 0, dead: 1 },
+          { route: 'team/a', delivered: 3, dead: 0 },
+        ]),
+      ),
+    );
+    await log.park([
+      { endpointId, eventId: 'e', route: 'team/c', target: 't', attempt: 1, dueInMs: 1000, reason: 'x', body: Buffer.from('{}'), contentType: '' },
+    ]);
+    const [a, b, c] = await history.counts(endpointId);
+    assert.deepEqual([a?.route, a?.delivered, a?.dead, a?.waiting], ['team/a', 60, 0, 0]);
+    assert.ok(a?.lastDeliveredAt instanceof Date && Math.abs(a.lastDeliveredAt.getTime() - Date.now()) < 60_000);
+    assert.deepEqual(b, { route: 'team/b', delivered: 0, dead: 20, lastDeliveredAt: null, waiting: 0 });
+    assert.deepEqual(c, { route: 'team/c', delivered: 0, dead: 0, lastDeliveredAt: null, waiting: 1 });
+  });
+});

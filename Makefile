@@ -6,7 +6,7 @@ BIN := $(NODE) node_modules
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: ## Install what is missing: system packages by name, npm packages, the native binding of ssh2
@@ -37,6 +37,11 @@ test: ## Everything quick: lint, units, contract suites, the real parts end to e
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory lint
 	@$(NODE) --test --test-concurrency=2 --test-timeout=300000 "packages/*/src/**/*.test.ts" "tools/*.test.ts" "test/**/*.test.ts"
+
+.PHONY: e2e
+e2e: ## A real cluster from nothing: image, chart, quickstart, partners from outside (needs root; SKIFF_E2E_KUBECONFIG names another)
+	@tools/setup.sh test
+	@$(NODE) test/e2e/e2e.ts
 
 .PHONY: bench
 bench: ## Speed beside OpenSSH's own server, in one alternating run; writes out/bench.json

@@ -7,6 +7,7 @@ import { startCluster } from './cluster/cluster.ts';
 import { buildImages, presentImages } from './cluster/images.ts';
 import { Kubectl } from './cluster/kubectl.ts';
 import { clearStage, setStage } from './stage.ts';
+import { changeUsers } from './stations/changes.ts';
 import { testChart, upgradeAndUninstall } from './stations/lifecycle.ts';
 import { addressTowards, applyQuickstart, doMainJob, findPartners } from './stations/main-job.ts';
 import { rollUnderLoad } from './stations/rolling.ts';
@@ -61,6 +62,8 @@ async function main(keep: boolean, build: boolean): Promise<number> {
     await testChart(stage);
     step('200 logins and slow transfers while pods go');
     await rollUnderLoad(stage, partners);
+    step('100 changes of users with live sessions');
+    await changeUsers(stage);
     step('Looking for secrets where none belong');
     await inspectSecrets(stage);
     step('Upgrading and uninstalling');

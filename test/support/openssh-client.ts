@@ -69,7 +69,8 @@ export class OpenSshClient {
       : ['-o', 'BatchMode=no', '-o', 'PreferredAuthentications=password', '-o', 'PubkeyAuthentication=no', '-o', 'NumberOfPasswordPrompts=1'];
     const password = byKey ? {} : { SKIFF_TEST_PASSWORD: login.credential.password, SSH_ASKPASS: join(this.#dir, 'askpass'), SSH_ASKPASS_REQUIRE: 'force' };
     const { SSH_AUTH_SOCK: _agent, ...env } = process.env;
-    return { args: [...common, ...auth, ...(login.options ?? [])], env: { ...env, ...password, DISPLAY: ':0' } };
+    // Of two values for one option ssh takes the first.
+    return { args: [...(login.options ?? []), ...common, ...auth], env: { ...env, ...password, DISPLAY: ':0' } };
   }
 }
 

@@ -14,7 +14,7 @@ const LONG_BYTES = 8 * 1024 * 1024;
 /** With -l, in Kbit/s: 8 MiB take some 25 s. */
 const LONG_KBITS = 2_600;
 const DEPLOYMENT = `deployment/skiff-${ENDPOINT}`;
-const SELECTOR = `app.kubernetes.io/instance=skiff-${ENDPOINT},app.kubernetes.io/component=sftp-server`;
+export const SERVER_PODS = `app.kubernetes.io/instance=skiff-${ENDPOINT},app.kubernetes.io/component=sftp-server`;
 
 interface Tally {
   connected: number;
@@ -78,7 +78,7 @@ async function sendSlowly({ client, dir }: Stage, login: Login): Promise<number>
 /** Every pod is deleted once, one after the other, and then all are replaced by a rollout. */
 async function disturb({ kube }: Stage): Promise<void> {
   await sleep(3_000);
-  const names = (await kube.value(['-n', NAMESPACE, 'get', 'pods', '-l', SELECTOR], '{.items[*].metadata.name}')).split(' ');
+  const names = (await kube.value(['-n', NAMESPACE, 'get', 'pods', '-l', SERVER_PODS], '{.items[*].metadata.name}')).split(' ');
   for (const name of names) {
     await kube.run(['-n', NAMESPACE, 'delete', 'pod', name, '--wait=false']);
     await sleep(6_000);

@@ -30,6 +30,8 @@ export interface SftpClient {
   put(path: string, content: Buffer): Promise<void>;
   get(path: string): Promise<Buffer>;
   remove(path: string): Promise<void>;
+  /** Resolves when the connection has ended, whoever ended it. */
+  readonly closed: Promise<void>;
   close(): void;
 }
 
@@ -39,6 +41,7 @@ export async function connectSftp(props: SftpClientProps): Promise<SftpClient> {
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => undefined);
   client.on('error', (error) => lost.reject(new SftpClientError(error.message, { cause: error })));
+  const closed = new Promise<void>((resolve) => client.on('close', () => resolve()));
   client.on('close', () => lost.reject(new SftpClientError('the server ended the connection')));
   const abort = (): void => {
     client.destroy();
@@ -77,6 +80,7 @@ export async function connectSftp(props: SftpClientProps): Promise<SftpClient> {
       put: (path, content) => until<void>((done) => sftp.writeFile(path, content, (error) => done(error, undefined))),
       get: (path) => until<Buffer>((done) => sftp.readFile(path, done)),
       remove: (path) => until<void>((done) => sftp.unlink(path, (error) => done(error, undefined))),
+      closed,
       close,
     };
   } catch (error) {

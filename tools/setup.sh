@@ -17,6 +17,9 @@ my_print_defaults mariadb-client-core
 ssh openssh-client
 sftp openssh-client
 setsid util-linux'
+needs_test='/usr/sbin/mosquitto mosquitto
+/usr/lib/rabbitmq/bin/rabbitmq-server rabbitmq-server
+curl curl'
 needs_bench='/usr/sbin/sshd openssh-server'
 
 missing_packages() {
@@ -32,10 +35,8 @@ missing_packages() {
 install_packages() {
   local packages
   packages=$(printf '%s\n' "$needs_base" | missing_packages)
-  for purpose in "$@"; do
-    [ "$purpose" = bench ] || [ "$purpose" = test ] || continue
-    packages+=" $(printf '%s\n' "$needs_bench" | missing_packages)"
-  done
+  case " $* " in *' test '*) packages+=" $(printf '%s\n' "$needs_test" "$needs_bench" | missing_packages)" ;; esac
+  case " $* " in *' bench '*) packages+=" $(printf '%s\n' "$needs_bench" | missing_packages)" ;; esac
   packages=$(echo $packages)
   [ -n "$packages" ] || return 0
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -57,7 +58,14 @@ install_npm_packages() {
   cp package-lock.json "$stamp"
 }
 
+# The control plane of the tests is built from Go modules once, and kept (SKIFF_CLUSTER_CACHE; see test/cluster/README.md).
+build_control_plane() {
+  command -v go >/dev/null || { say 'go is missing: install Go 1.25 or newer (go.dev/dl); the tests build a Kubernetes API server with it, once.'; exit 1; }
+  test/cluster/kube-up.sh build control-plane
+}
+
 install_packages "$@"
 install_npm_packages
 tools/node --version >/dev/null
 tools/node tools/build-native.ts
+case " $* " in *' test '*) build_control_plane ;; esac

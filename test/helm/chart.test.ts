@@ -9,8 +9,9 @@ import { CHART, findHelm, lint, type Manifest, parse, render } from './render.ts
 const GOLDEN = join(import.meta.dirname, 'golden');
 const DATABASE = ['--set', 'database.urlSecret.name=skiff-database'];
 const NAMESPACES = ['--set', 'namespaces.endpoints={sftp}', '--set', 'namespaces.secrets={team-a,team-b}'];
-const helm = findHelm() ?? '';
-const skip = helm === '' ? 'there is no helm: run test/cluster/kube-up.sh build control-plane' : false;
+const found = findHelm();
+if (found === undefined) throw new Error('there is no helm: run test/cluster/kube-up.sh build control-plane');
+const helm: string = found;
 const isHook = ({ metadata }: Manifest): boolean => metadata.annotations?.['helm.sh/hook'] !== undefined;
 const isWorkload = ({ kind }: Manifest): boolean => kind !== 'CustomResourceDefinition';
 
@@ -22,7 +23,7 @@ function assertGolden(name: string, manifests: readonly Manifest[]): void {
   assert.equal(actual, readFileSync(path, 'utf8'), `${name}: intended? SKIFF_UPDATE_GOLDEN=1 writes it anew`);
 }
 
-describe('the chart', { skip }, () => {
+describe('the chart', () => {
   it('renders what the golden files hold, for each kind of platform', async () => {
     assertGolden('default', parse(await render(helm, [...DATABASE, ...NAMESPACES])).filter(isWorkload));
     assertGolden('smoke-test', parse(await render(helm, [...DATABASE, '--set', 'test.endpoint=sftp/partners'])).filter(isHook));

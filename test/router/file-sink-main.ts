@@ -17,8 +17,5 @@ server.listen(0, '127.0.0.1', () => {
   const address = server.address();
   if (address !== null && typeof address === 'object') process.send?.({ port: address.port });
 });
-process.on('message', (message) => {
-  if (message === 'reset') bytes = 0;
-  else process.send?.({ bytes, start, etag });
-});
+process.on('message', () => process.send?.({ bytes, start, etag }));
 process.on('disconnect', () => process.exit(0));

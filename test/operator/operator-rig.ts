@@ -41,7 +41,11 @@ export class OperatorRig implements AsyncDisposable {
 
   /** `endpointNamespaces`: where the chart lets the operator run endpoints. */
   static async start(endpointNamespaces: readonly string[]): Promise<OperatorRig> {
-    const [controlPlane, database] = await Promise.all([startControlPlane(), openTestDatabase()]);
+    const database = await openTestDatabase();
+    const controlPlane = await startControlPlane().catch(async (error: unknown) => {
+      await database.close();
+      throw error;
+    });
     const client = createKubeClient(await loadKubeTarget({ kind: 'file', path: controlPlane.kubeconfigPath }));
     const rig = new OperatorRig({ controlPlane, database, client, folder: await mkdtemp(join(tmpdir(), 'skiff-operator-test-')) });
     try {

@@ -1,6 +1,6 @@
-import { Applier } from '@skiff/kube/apply';
+import { Applier, type ApplyOutcome } from '@skiff/kube/apply';
 import type { Fence, KubeClient, Manifest } from '@skiff/kube/kube-client';
-import { isNotFound } from '@skiff/kube/kube-error';
+import { isNotFound, KubeError } from '@skiff/kube/kube-error';
 import type { KubeObject } from '@skiff/kube/kube-object';
 import { type ResourceType, Secrets } from '@skiff/kube/resource-type';
 import { objectKey } from '@skiff/model/object-meta';
@@ -77,7 +77,7 @@ class ApplyingSink implements KubernetesSink {
   async remove(key: string, signal: AbortSignal): Promise<void> {
     const namespace = key.slice(0, key.indexOf('/'));
     const opened = this.#namespaces.get(namespace);
-    if (opened === undefined) return;
+    if (opened === undefined || this.#isBeingOrphaned(key)) return;
     const owned = await opened;
     const call = AbortSignal.any([signal, this.#props.signal]);
     for (const object of owned.of(key)) await this.#delete(object, call);
@@ -85,6 +85,12 @@ class ApplyingSink implements KubernetesSink {
     if (others || owned.of(key).length > 0) return;
     this.#namespaces.delete(namespace);
     await owned.close();
+  }
+
+  /** `kubectl delete --cascade=orphan`: Kubernetes cuts the owner references, and only then the endpoint goes. */
+  #isBeingOrphaned(key: string): boolean {
+    const leaving = this.#props.source.endpoints().find(({ metadata }) => objectKey(metadata) === key);
+    return leaving?.metadata.finalizers?.includes('orphan') === true;
   }
 
   /** Where endpoints are. What an endpoint left behind in other namespaces, while nobody looked, Kubernetes collects by its owner references. */
@@ -183,10 +189,24 @@ class ApplyingSink implements KubernetesSink {
         break;
     }
     if (actual?.metadata.deletionTimestamp !== undefined) return { reason: 'Pending', message: `${named} is being deleted and will be made anew` };
-    const desired: Manifest = manifest;
-    const outcome = await this.#applier.apply({ type, desired, actual }, { signal, fence: this.#props.fence, timeoutMs: CALL_TIMEOUT_MS });
-    if (outcome.written) this.#props.logger.info({ endpoint: objectKey(owner), kind: manifest.kind, name: manifest.metadata.name }, 'object applied');
+    const outcome = await this.#write(type, manifest, actual, signal);
+    if (outcome.written) this.#props.logger.info({ endpoint: objectKey(owner), kind: manifest.kind, object: manifest.metadata.name }, 'object applied');
     return outcome;
+  }
+
+  /**
+   * Server-side apply takes no list item away that another manager has put there. Where that makes the object impossible (a port of a
+   * Service that somebody renumbered stands beside ours, by the same name), the spec is overwritten first.
+   */
+  async #write(type: ResourceType, desired: Manifest, actual: KubeObject | undefined, signal: AbortSignal): Promise<ApplyOutcome> {
+    const options = { signal, fence: this.#props.fence, timeoutMs: CALL_TIMEOUT_MS };
+    try {
+      return await this.#applier.apply({ type, desired, actual }, options);
+    } catch (error) {
+      if (!(error instanceof KubeError && error.code === 'invalid') || actual === undefined || desired.spec === undefined) throw error;
+      await this.#props.client.mergePatch(type, actual.metadata, { spec: desired.spec }, options);
+      return await this.#applier.apply({ type, desired, actual: undefined }, options);
+    }
   }
 
   /** What an endpoint no longer needs: the router of one without events, an autoscaler that was turned off. */
@@ -209,12 +229,14 @@ class ApplyingSink implements KubernetesSink {
   }
 
   async #delete({ type, object }: OwnedObject, signal: AbortSignal): Promise<void> {
-    const { name, namespace, uid, deletionTimestamp } = object.metadata;
+    const { name, namespace, uid, resourceVersion, deletionTimestamp } = object.metadata;
     if (deletionTimestamp !== undefined) return;
-    const options = { signal, fence: this.#props.fence, timeoutMs: CALL_TIMEOUT_MS, propagation: 'Background' as const, ...(uid === undefined ? {} : { uid }) };
+    // Only what was looked at: it may have been given to somebody else meanwhile.
+    const seen = { ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) };
+    const options = { signal, fence: this.#props.fence, timeoutMs: CALL_TIMEOUT_MS, propagation: 'Background' as const, ...seen };
     try {
       await this.#props.client.delete(type, { namespace, name }, options);
-      this.#props.logger.info({ namespace, kind: type.kind, name }, 'object deleted');
+      this.#props.logger.info({ namespace, kind: type.kind, object: name }, 'object deleted');
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }

@@ -57,6 +57,8 @@ class InformedSource implements KubernetesSource {
   readonly #listeners = new Set<(changed: ChangedRef) => void>();
   readonly #stop = new AbortController();
   #runs: readonly Promise<void>[] = [];
+  /** Until then the lists are parts of the truth, and nobody may conclude from what is missing. */
+  #complete = false;
   /** Names of referenced Secrets by namespace; undefined after any change of users or routes. */
   #referenced: ReadonlyMap<string, ReadonlySet<string>> | undefined;
 
@@ -91,6 +93,7 @@ class InformedSource implements KubernetesSource {
     this.#runs = informers.map((informer) => informer.run(over));
     this.#secrets.start();
     await Promise.all(informers.map((informer) => informer.waitForSync(AbortSignal.any([signal, over]))));
+    this.#complete = true;
   }
 
   async stop(): Promise<void> {
@@ -108,9 +111,9 @@ class InformedSource implements KubernetesSource {
     return this.#watched.EventRoute.cache.list();
   }
 
-  /** The watches are complete. Only an object that this program cannot read (a newer CRD) is there without being listed. */
+  /** Once the watches are complete, only an object that this program cannot read (of a newer CRD) is there without being listed. */
   mayExist(ref: ResourceRef): boolean {
-    return this.#watched[ref.kind].cache.problemOf(keyOf(ref)) !== undefined;
+    return !this.#complete || this.#watched[ref.kind].cache.problemOf(keyOf(ref)) !== undefined;
   }
 
   subscribe(listener: (changed: ChangedRef) => void): () => void {
@@ -189,7 +192,9 @@ class InformedSource implements KubernetesSource {
     }
   }
 
+  /** What is there at the start is looked at as a whole, when all of it is known. */
   #tell(changed: ChangedRef): void {
+    if (!this.#complete) return;
     for (const listener of this.#listeners) listener(changed);
   }
 

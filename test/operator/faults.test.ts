@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
+import type { ResourceRepository } from '@skiff/database/resource-rows';
+import { SftpUsers } from '@skiff/kube/resource-type';
+import type { SkiffProcess } from '../support/skiff-process.ts';
+import { OperatorRig, until } from './operator-rig.ts';
+
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEthcl1iOBiiozvLb0pf1mbZ/5dFy3Y0mH7dyYRxR7yG';
+/** K1, K2 of the fault table. */
+const TAKEOVER_LIMIT_MS = 20_000;
+const CONVERGE_LIMIT_MS = 30_000;
+const OUTAGE_MS = 20_000;
+const STRANGE = 200;
+
+function user(name: string, spec: object = {}): object {
+  const keys = [{ name: 'laptop', publicKey: KEY }];
+  return {
+    apiVersion: 'skiff.dev/v1alpha1',
+    kind: 'SftpUser',
+    metadata: { name, namespace: 'default' },
+    spec: { endpointRef: { name: 'main' }, username: name, authorizedKeys: keys, ...spec },
+  };
+}
+
+describe('the operator under faults', () => {
+  let rig: OperatorRig;
+  let rows: ResourceRepository;
+  const operators: SkiffProcess[] = [];
+  const rowOf = async (name: string) => rows.findUser(await rows.endpointId('default', 'main'), name);
+
+  before(async () => {
+    rig = await OperatorRig.start(['default']);
+    rows = createResourceRepository(rig.database.database);
+    const storage = { azureBlob: { account: 'contoso', container: 'files' } };
+    await rig.apply({ apiVersion: 'skiff.dev/v1alpha1', kind: 'SftpEndpoint', metadata: { name: 'main', namespace: 'default' }, spec: { storage } });
+    operators.push(rig.startOperator('a'));
+    await operators[0]?.waitFor('leadership', (line) => line.msg === 'leading');
+    operators.push(rig.startOperator('b'));
+    await operators[1]?.waitFor('candidacy', (line) => line.msg === 'operator running');
+  });
+  after(() => rig?.[Symbol.asyncDispose]());
+
+  const leaders = () => operators.filter((operator) => operator.running && isLeading(operator));
+
+  it('has one writer, and another within 20 s when that one is killed', async () => {
+    await rig.apply(user('before'));
+    await until('a row', true, async () => (await rowOf('before')) !== undefined);
+    const [leader] = leaders();
+    assert.ok(leader !== undefined && leaders().length === 1);
+    const successor = operators.find((operator) => operator !== leader);
+    await leader.kill();
+    const began = performance.now();
+    await rig.apply(user('meanwhile'));
+    await successor?.waitFor('takeover', (line) => line.msg === 'leading', 30_000);
+    const tookOverMs = Math.round(performance.now() - began);
+    await until('the row of who came meanwhile', true, async () => (await rowOf('meanwhile')) !== undefined);
+    console.log(`took over ${tookOverMs} ms after the kill, caught up after ${Math.round(performance.now() - began)} ms`);
+    assert.ok(tookOverMs <= TAKEOVER_LIMIT_MS);
+    assert.ok(await rowOf('before'), 'what the first has written stays');
+  });
+
+  it('writes nothing while it is frozen beyond its lease, and nothing after it wakes until it leads again', async () => {
+    const [leader] = leaders();
+    assert.ok(leader);
+    operators.push(rig.startOperator('c'));
+    const successor = operators.at(-1);
+    leader.signal('SIGSTOP');
+    await successor?.waitFor('takeover', (line) => line.msg === 'leading', 30_000);
+    const lines = leader.lines.length;
+    leader.signal('SIGCONT');
+    await rig.apply(user('woken'));
+    await leader.waitFor('the loss', (line) => line.msg === 'led no longer' && line.lost === true);
+    await until('the row', true, async () => (await rowOf('woken')) !== undefined);
+    const wrote = leader.lines.slice(lines).filter((line) => line.msg === 'rows written' || line.msg === 'object applied');
+    assert.deepEqual(wrote, []);
+  });
+
+  it('survives an API server that is away, and converges within 30 s of its return', async () => {
+    const ids = await rig.controlPlane.processIds();
+    if (ids === undefined) return;
+    process.kill(ids['kube-apiserver'], 'SIGSTOP');
+    await sleep(OUTAGE_MS);
+    process.kill(ids['kube-apiserver'], 'SIGCONT');
+    const began = performance.now();
+    await until('the API server', 0, async () => (await rig.tryKubectl(['get', '--raw', '/readyz'])).code);
+    await rig.apply(user('afterwards'));
+    await until('the row', true, async () => (await rowOf('afterwards')) !== undefined, 60_000);
+    const ms = Math.round(performance.now() - began);
+    console.log(`in force ${ms} ms after the API server came back`);
+    assert.ok(ms <= CONVERGE_LIMIT_MS);
+    assert.ok(operators.filter((operator) => operator.running).length >= 2, 'nobody ended over it');
+    assert.ok(await rowOf('before'));
+  });
+
+  it(`is stuck on none of ${STRANGE} strange users, and each is told what is wrong`, async () => {
+    const texts = [
+      '',
+      '/',
+      '..',
+      'a/../..',
+      '\u0000',
+      'ü'.repeat(200),
+      '%2e%2e',
+      ' ',
+      '*',
+      '{{x}}',
+      'ssh-rsa AAAA',
+      '-----BEGIN',
+      '0.0.0.0/99',
+      '::/129',
+      'null',
+    ];
+    const pick = (index: number) => texts[index % texts.length] ?? '';
+    const strange = Array.from({ length: STRANGE }, (_, index) =>
+      user(`strange${index}`, {
+        username: index % 3 === 0 ? 'same' : `strange${index}`,
+        authorizedKeys: [{ name: `k${index}`, publicKey: pick(index) || '?' }],
+        home: pick(index + 1).slice(0, 100),
+        permissions: [{ path: `/${pick(index + 2)}`, allow: [] }],
+        ...(index % 5 === 0 ? { expiresAt: '2020-01-01T00:00:00Z' } : {}),
+        ...(index % 7 === 0 ? { endpointRef: { name: 'nobody' } } : {}),
+      }),
+    );
+    let taken = 0;
+    for (const one of strange) if ((await rig.tryKubectl(['apply', '--server-side', '-f', '-'], JSON.stringify(one))).code === 0) taken++;
+    assert.ok(taken > STRANGE / 2, `${taken} of ${STRANGE} passed the API server`);
+    const spoken = async () => {
+      const { items } = await rig.client.listPage(SftpUsers, { namespace: 'default', limit: 0, signal: AbortSignal.timeout(10_000) });
+      return items.filter((object) => object.status !== undefined).length === items.length;
+    };
+    await until('a status for each', true, spoken, 60_000);
+    await rig.apply(user('plain'));
+    await until('a plain user beside them', 'True Ready', () => rig.condition(SftpUsers, 'plain', 'Ready'));
+  });
+});
+
+function isLeading(operator: SkiffProcess): boolean {
+  const last = operator.lines.findLast((line) => line.msg === 'leading' || line.msg === 'led no longer');
+  return last?.msg === 'leading';
+}

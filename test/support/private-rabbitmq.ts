@@ -57,6 +57,8 @@ export async function startPrivateRabbitMq(certificates?: Certificates): Promise
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '+S 1:1 +sbwt none',
     ERL_EPMD_PORT: String(epmdPort),
     ERL_EPMD_ADDRESS: '127.0.0.1',
+    // So that it may be ended while it still believes in a node that was killed.
+    ERL_EPMD_RELAXED_COMMAND_CHECK: '1',
     LANG: 'C.UTF-8',
   };
   let broker: PrivateProcess;

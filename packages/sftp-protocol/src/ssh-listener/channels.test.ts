@@ -93,7 +93,7 @@ test('the text of a disconnect reaches the user', async () => {
   assert.match(output, /your access was withdrawn/);
 });
 
-test('closing lets a busy connection finish and ends an idle one at once', async () => {
+test('closing lets a busy connection finish and ends one that stays idle', async () => {
   await using server = await startTestListener();
   using busy = await new TestClient(server.listener.port).login();
   using idle = await new TestClient(server.listener.port).login();
@@ -110,4 +110,22 @@ test('closing lets a busy connection finish and ends an idle one at once', async
   await closed;
   await busy.closed;
   assert.equal(server.backend.content('/f')?.toString(), 'last words');
+});
+
+test('closing lets a client end by itself between two files and after its last', async () => {
+  await using server = await startTestListener();
+  using client = await new TestClient(server.listener.port).login();
+  const stream = await (await client.sftp()).initialised();
+  stream.send(frame(PacketType.open, 1, '/first', 10, 0));
+  const handle = (await stream.packet())?.body.subarray(4) ?? Buffer.alloc(0);
+  const closed = server.listener.close({ graceMs: 10_000 });
+  stream.send(frame(PacketType.close, 2, handle));
+  assert.equal(statusOf(await stream.packet()), SftpStatus.ok);
+  // The client reads its next file meanwhile, on a busy machine.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(client.isClosed, false);
+  stream.send(frame(PacketType.open, 3, '/second', 10, 0));
+  assert.equal((await stream.packet())?.type, PacketType.handle);
+  client.client.end();
+  await closed;
 });

@@ -118,11 +118,13 @@ export interface SshListener {
   readonly connections: readonly Connection[];
   /** For connections from now on. @throws {HostKeyError} */
   setHostKeys(hostKeys: readonly Secret<string>[]): void;
-  /** Accepts no more, lets busy connections finish for at most `graceMs`, and ends the rest. */
+  /** Accepts no more, lets busy connections finish for at most `graceMs`, and ends those that stay idle for 2 s. */
   close(options: { readonly graceMs: number }): Promise<void>;
 }
 
 const DRAIN_CHECK_MS = 100;
+/** Between two files, and after the last until the client has said goodbye, a connection is idle for a moment: ending it then fails the transfer. */
+const DRAIN_QUIET_MS = 2_000;
 const IDENT = 'Skiff';
 const REKEY_ANSWER_MS = 30_000;
 
@@ -180,9 +182,14 @@ class HardenedListener<Identity> implements SshListener {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#net.close(() => resolve()));
     const deadline = performance.now() + graceMs;
+    const busyAt = new Map<Connection, number>();
     while (this.#connections.size > 0) {
-      const isOver = performance.now() >= deadline;
-      for (const connection of this.#connections) if (isOver || !connection.busy) connection.disconnect('the server is shutting down');
+      const now = performance.now();
+      const isOver = now >= deadline;
+      for (const connection of this.#connections) {
+        if (connection.busy || !busyAt.has(connection)) busyAt.set(connection, now);
+        if (isOver || now - (busyAt.get(connection) ?? now) >= DRAIN_QUIET_MS) connection.disconnect('the server is shutting down');
+      }
       if (isOver) break;
       await new Promise((resolve) => setTimeout(resolve, Math.min(DRAIN_CHECK_MS, Math.max(0, deadline - performance.now()))));
     }

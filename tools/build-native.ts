@@ -4,7 +4,7 @@
  * the binding already passes the program's own check. Needs python3, make, a C++ compiler and npm (for its node-gyp).
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -13,7 +13,17 @@ const root = dirname(import.meta.dirname);
 const require = createRequire(join(root, 'packages/sftp-protocol/package.json'));
 const CHECK = `import { selfCheck } from ${JSON.stringify(join(root, 'packages/sftp-protocol/src/ssh2-private/self-check.ts'))}; await selfCheck();`;
 
+/**
+ * Since 24, `node_object_wrap.h` lets every wrapped object unregister a hook when it is collected, which needs a current context.
+ * A collection that starts from a task of V8 has none, and the process ends: `Assertion failed: (env) != nullptr`. The
+ * binding is built without that hook; it holds nothing that outlives its objects.
+ */
+const FATAL_HOOK = 'RemoveEnvironmentCleanupHook';
+const HOOK_CALL = /^(\s*(?:Add|Remove)EnvironmentCleanupHook\()/gm;
+
 function check(): string | undefined {
+  const binding = join(dirname(require.resolve('ssh2/package.json')), 'lib/protocol/crypto/build/Release/sshcrypto.node');
+  if (existsSync(binding) && readFileSync(binding).includes(FATAL_HOOK)) return `ssh2's native binding ends the process at random: it calls ${FATAL_HOOK}`;
   const run = spawnSync(process.execPath, ['--input-type=module', '--eval', CHECK], { cwd: root, encoding: 'utf8', timeout: 60_000 });
   if (run.status === 0) return undefined;
   return /Ssh2CheckError: (.*)/.exec(run.stderr)?.[1] ?? run.stderr;
@@ -28,6 +38,14 @@ function headersFolder(): string {
   const version = ['MAJOR', 'MINOR', 'PATCH'].map((part) => new RegExp(`#define NODE_${part}_VERSION (\\d+)`).exec(text)?.[1]).join('.');
   if (`v${version}` !== process.version) return fail(`${versionFile} is for Node ${version}, but this is ${process.version}`);
   return folder;
+}
+
+/** A copy of the headers without the hook. */
+function harmlessHeaders(folder: string, into: string): string {
+  cpSync(join(folder, 'include'), join(into, 'include'), { recursive: true });
+  const header = join(into, 'include/node/node_object_wrap.h');
+  writeFileSync(header, readFileSync(header, 'utf8').replace(HOOK_CALL, '// $1'));
+  return into;
 }
 
 /** npm brings a node-gyp with it; it lies beside npm's own code. */
@@ -55,9 +73,10 @@ function build(): void {
   } catch {
     fail("the package nan is missing, which ssh2's binding is written with: install with optional dependencies");
   }
-  const nodedir = headersFolder();
+  const headers = headersFolder();
   const bin = mkdtempSync(join(tmpdir(), 'skiff-node-gyp-'));
   try {
+    const nodedir = harmlessHeaders(headers, join(bin, 'node'));
     writeFileSync(join(bin, 'node-gyp'), `#!/bin/sh\nexec "${process.execPath}" "${nodeGypScript()}" "$@"\n`, { mode: 0o755 });
     const env = {
       ...process.env,

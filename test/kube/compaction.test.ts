@@ -20,7 +20,7 @@ it('learns of changes and deletions that a real API server has compacted away, b
       const proxied = createKubeClient(await loadKubeTarget({ kind: 'content', yaml: kubeconfig.replace(`:${port}`, `:${proxy.port}`) }));
       const stop = new AbortController();
       const call = { signal: stop.signal };
-      const timings = { silenceMs: 500, backOff: { firstMs: 50, capMs: 200 } };
+      const timings = { silenceMs: 500, backOff: { minDelayMs: 50, maxDelayMs: 200 } };
       const informer = new Informer({
         client: proxied,
         type: ConfigMaps,

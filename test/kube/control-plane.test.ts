@@ -102,7 +102,7 @@ describe('against a real API server', () => {
     const proxy = await startBlackholeProxy({ host: hostname, port: Number(port) });
     const yaml = controlPlane.kubeconfig.replace(`:${port}`, `:${proxy.port}`);
     const proxied = createKubeClient(await loadKubeTarget({ kind: 'content', yaml }));
-    const timings = { silenceMs: 1_500, backOff: { firstMs: 50, capMs: 500 }, pageSize: 20 };
+    const timings = { silenceMs: 1_500, backOff: { minDelayMs: 50, maxDelayMs: 500 }, pageSize: 20 };
     const began = performance.now();
     try {
       await withInformer({ client: proxied, timings }, async (informer) => {
@@ -152,7 +152,7 @@ describe('against a real API server', () => {
     const proxy = await startBlackholeProxy({ host: hostname, port: Number(port) });
     const proxied = createKubeClient(await loadKubeTarget({ kind: 'content', yaml: controlPlane.kubeconfig.replace(`:${port}`, `:${proxy.port}`) }));
     try {
-      await withInformer({ client: proxied, timings: { silenceMs: 1_000, backOff: { firstMs: 50, capMs: 500 } } }, async (informer) => {
+      await withInformer({ client: proxied, timings: { silenceMs: 1_000, backOff: { minDelayMs: 50, maxDelayMs: 500 } } }, async (informer) => {
         for (let round = 0; round < 3; round++) {
           await eventually(() => informer.status.watching, 'watch is open');
           proxy.swallow();

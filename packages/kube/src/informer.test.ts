@@ -12,7 +12,7 @@ import { eventually } from './testing/eventually.ts';
 import { type FakeApiServer, type Fault, faults, startFakeApiServer } from './testing/fake-api-server.ts';
 
 const REPEATS = 20;
-const FAST = { backOff: { firstMs: 1, capMs: 20 }, pageSize: 7, watchMinMs: 60_000, watchMaxMs: 60_000 };
+const FAST = { backOff: { minDelayMs: 1, maxDelayMs: 20 }, pageSize: 7, watchMinMs: 60_000, watchMaxMs: 60_000 };
 
 describe('informer', () => {
   let server: FakeApiServer;

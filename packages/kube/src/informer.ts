@@ -1,5 +1,6 @@
 import type { Logger } from '@skiff/runtime/logger';
-import { type BackOffLimits, retryDelayMs } from './back-off.ts';
+import type { BackOff } from '@skiff/runtime/retry';
+import { retryDelayMs } from './back-off.ts';
 import { type Clock, sleep } from './clock.ts';
 import { HandlerList, type KeyHandler } from './handler-list.ts';
 import type { KubeReader, WatchStream } from './kube-client.ts';
@@ -44,7 +45,7 @@ export interface InformerTimings {
    */
   readonly relistMs: number;
   readonly pageSize: number;
-  readonly backOff: BackOffLimits;
+  readonly backOff: BackOff;
 }
 
 const DEFAULT_TIMINGS: InformerTimings = {
@@ -54,7 +55,7 @@ const DEFAULT_TIMINGS: InformerTimings = {
   silenceMs: 75_000,
   relistMs: 30 * 60_000,
   pageSize: 500,
-  backOff: { firstMs: 500, capMs: 30_000 },
+  backOff: { minDelayMs: 500, maxDelayMs: 30_000 },
 };
 
 /** After so many refused watches in a row the resource version itself is suspected, and everything is listed again. */

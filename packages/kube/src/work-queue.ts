@@ -1,6 +1,7 @@
 import { StoreError } from '@skiff/model/store-error';
 import type { Logger } from '@skiff/runtime/logger';
-import { type BackOffLimits, retryDelayMs } from './back-off.ts';
+import type { BackOff } from '@skiff/runtime/retry';
+import { retryDelayMs } from './back-off.ts';
 import type { CancelTimer, Clock } from './clock.ts';
 
 export interface ReconcileResult {
@@ -27,7 +28,7 @@ export interface WorkQueueProps {
   readonly reconcile: Reconcile;
   /** Keys worked on at a time. Default 4. */
   readonly concurrency?: number;
-  readonly backOff?: BackOffLimits;
+  readonly backOff?: BackOff;
   /** Distinct keys held. Default 200,000. */
   readonly maxKeys?: number;
   readonly clock: Clock;
@@ -45,7 +46,7 @@ export interface WorkQueueStatus {
   readonly failures: number;
 }
 
-const DEFAULT_BACK_OFF: BackOffLimits = { firstMs: 200, capMs: 5 * 60_000 };
+const DEFAULT_BACK_OFF: BackOff = { minDelayMs: 200, maxDelayMs: 5 * 60_000 };
 /** A timer of more than 2^31 ms would fire at once. */
 const MAX_DELAY_MS = 24 * 60 * 60_000;
 

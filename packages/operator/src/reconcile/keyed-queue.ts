@@ -1,3 +1,5 @@
+import { backOffDelayMs } from '@skiff/runtime/retry';
+
 /** How one run of a key ended. */
 export type RunOutcome = 'done' | 'retry';
 
@@ -11,8 +13,7 @@ export interface KeyedQueueOptions {
 }
 
 /** First wait after a failure and the longest, in milliseconds; doubled in between, the upper half of it random. */
-const MIN_BACKOFF_MS = 250;
-const MAX_BACKOFF_MS = 15_000;
+const BACK_OFF = { minDelayMs: 250, maxDelayMs: 15_000 } as const;
 
 interface Entry {
   /** Added again while it ran. */
@@ -84,11 +85,14 @@ export class KeyedQueue {
     entry.running = false;
     if (this.#stopping.signal.aborted) return;
     if (outcome === 'retry') {
-      entry.timer = setTimeout(() => {
-        entry.timer = undefined;
-        this.#ready.add(key);
-        this.#pump();
-      }, this.#backoffMs(entry.failures));
+      entry.timer = setTimeout(
+        () => {
+          entry.timer = undefined;
+          this.#ready.add(key);
+          this.#pump();
+        },
+        backOffDelayMs(entry.failures + 1, BACK_OFF, this.#options.random),
+      );
       entry.failures += 1;
     } else if (entry.dirty) {
       entry.failures = 0;
@@ -96,10 +100,5 @@ export class KeyedQueue {
     } else {
       this.#entries.delete(key);
     }
-  }
-
-  #backoffMs(failures: number): number {
-    const ceilingMs = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** Math.min(failures, 16));
-    return (ceilingMs / 2) * (1 + this.#options.random());
   }
 }

@@ -7,8 +7,9 @@ import { silentLogger } from '@skiff/runtime/logger';
 import { startAzure } from '../emulators/azure.ts';
 import { startBlobStandInProcess } from '../emulators/blob-stand-in/blob-stand-in-process.ts';
 import { Checks } from '../support/checks.ts';
+import { freePort } from '../support/free-port.ts';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
-import { freePort, prepareServerSite } from '../support/sftp-server-process.ts';
+import { prepareServerSite } from '../support/sftp-server-process.ts';
 import { startOpenSshServer } from './openssh-server.ts';
 import { cpuSecondsOf, peakRssMibOf } from './process-cpu.ts';
 

@@ -5,7 +5,6 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { silentLogger } from '@skiff/runtime/logger';
@@ -14,6 +13,7 @@ import type { FileAttributes, SftpBackend } from '@skiff/sftp-protocol/backend';
 import { selfCheck } from '@skiff/sftp-protocol/self-check';
 import { SftpError, SftpStatus } from '@skiff/sftp-protocol/sftp-error';
 import { createSshListener } from '@skiff/sftp-protocol/ssh-listener';
+import { freePort } from '../support/free-port.ts';
 
 const MIB = 1024 * 1024;
 const sizeBytes = Number(process.argv[2] ?? 256) * MIB;
@@ -120,15 +120,6 @@ async function measureSkiff(): Promise<readonly Check[]> {
   } finally {
     await listener.close({ graceMs: 0 });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** OpenSSH's server writes to and reads from a file in /dev/shm. */

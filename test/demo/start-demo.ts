@@ -5,9 +5,9 @@ import { hashPassword } from '@skiff/credentials/password-hash';
 import { Secret } from '@skiff/runtime/secret';
 import { parseAllDocuments, stringify } from 'yaml';
 import { type Azure, startAzure } from '../emulators/azure.ts';
+import { freePort } from '../support/free-port.ts';
 import { type HttpInbox, startHttpInbox } from '../support/http-inbox.ts';
 import { OpenSshClient } from '../support/openssh-client.ts';
-import { freePort } from '../support/sftp-server-process.ts';
 import { type LogLine, SkiffProcess } from '../support/skiff-process.ts';
 
 const QUICKSTART = join(import.meta.dirname, '../../deploy/quickstart');

@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateHostKey } from '@skiff/credentials/host-key';
-import { hashPassword, verifyPassword } from '@skiff/credentials/password-hash';
-import { readPublicKey } from '@skiff/credentials/ssh-public-key';
+import { verifyPassword } from '@skiff/credentials/password-hash';
 import { createInstanceRegistry } from '@skiff/database/mysql-instance-registry';
 import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
@@ -20,17 +19,16 @@ import type { InstanceId } from '@skiff/model/upload-state';
 import { systemClock } from '@skiff/runtime/clock';
 import { noFailpoints } from '@skiff/runtime/failpoint';
 import { silentLogger } from '@skiff/runtime/logger';
-import { Secret } from '@skiff/runtime/secret';
 import { ByteBudget } from '@skiff/sftp-server/byte-budget';
 import { acquireLease } from '@skiff/sftp-server/lease';
 import { SftpServer } from '@skiff/sftp-server/sftp-server';
 import type { FileStore } from '@skiff/storage/file-store';
 import { createMemoryStore } from '@skiff/storage/memory';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
+import { makeAnn, testEndpoint } from '../support/test-endpoint.ts';
 
 const MIB = 1024 * 1024;
 const EVENT_TIMEOUT_MS = 5000;
-const PASSWORD = 'correct horse battery staple';
 
 export interface ServerRig {
   readonly dir: string;
@@ -64,39 +62,14 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
   const dir = await mkdtemp(join(tmpdir(), 'skiff-sftp-'));
   const database = await openTestDatabase();
   const client = new OpenSshClient(join(dir, 'client'));
-  const { keyFile, publicKey } = await client.generateKey('id_ann');
-  const parsed = readPublicKey(publicKey);
-  if (!parsed.ok) throw new Error(parsed.reason);
+  const ann = await makeAnn(client);
   const store = props.store ?? createMemoryStore();
   const bus = createMemoryBus();
   const resources = createResourceRepository(database.database);
   const registry = createInstanceRegistry(database.database);
   const endpointId = await resources.endpointId('default', 'test');
-  const ann: UserRow = {
-    username: 'ann',
-    namespace: 'default',
-    name: 'ann',
-    uid: 'uid-ann',
-    suspended: false,
-    expiresAt: null,
-    authorizedKeys: [{ name: 'laptop', blob: parsed.blob, expiresAt: null }],
-    passwordHash: await hashPassword(new Secret(PASSWORD)),
-    allowedSourceRanges: null,
-    home: 'ann',
-    permissions: null,
-  };
-  await resources.applyUsers(endpointId, [{ kind: 'put', row: ann }]);
-  const settings: EndpointSettings = {
-    namespace: 'default',
-    name: 'test',
-    port: 2222,
-    authenticationMethods: ['PublicKey', 'Password'],
-    allowedSourceRanges: null,
-    storage: { kind: 'local', path: '/' },
-    events: null,
-    maxSessions: 100,
-    ...props.settings,
-  };
+  await resources.applyUsers(endpointId, [{ kind: 'put', row: ann.row }]);
+  const settings = testEndpoint({ storage: { kind: 'local', path: '/' }, events: null, ...props.settings });
   const hostKeys = [generateHostKey().privateKey];
   const servers: SftpServer[] = [];
   const startOne = async () => {
@@ -130,7 +103,6 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
     received.push(event);
     return Promise.resolve({ kind: 'complete' });
   });
-  const login = { host: '127.0.0.1', port: server.port, username: 'ann' };
   return {
     dir,
     database,
@@ -145,9 +117,8 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
     client,
     server,
     endpointId,
-    byKey: { ...login, credential: { keyFile } },
-    byPassword: { ...login, credential: { password: PASSWORD } },
-    putUser: (change) => resources.applyUsers(endpointId, [{ kind: 'put', row: { ...ann, ...change } }]),
+    ...ann.loginsTo(server.port),
+    putUser: (change) => resources.applyUsers(endpointId, [{ kind: 'put', row: { ...ann.row, ...change } }]),
     deleteUser: (username) => resources.applyUsers(endpointId, [{ kind: 'delete', key: username }]),
     startSecond: startOne,
     stop: async () => {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
+import { freePort } from '../support/free-port.ts';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
-import { freePort } from '../support/sftp-server-process.ts';
 import { type LogLine, SkiffProcess } from '../support/skiff-process.ts';
 
 /** A manifest that was saved is in force, or refused with a reason, within this time. */

@@ -1,20 +1,17 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { generateHostKey } from '@skiff/credentials/host-key';
-import { hashPassword } from '@skiff/credentials/password-hash';
-import { readPublicKey } from '@skiff/credentials/ssh-public-key';
 import { openDatabase } from '@skiff/database/connect';
 import { migrate } from '@skiff/database/migrate';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
 import type { UserRow } from '@skiff/model/resource-rows';
 import { silentLogger } from '@skiff/runtime/logger';
-import { Secret } from '@skiff/runtime/secret';
+import type { Secret } from '@skiff/runtime/secret';
+import { freePort } from './free-port.ts';
 import type { Login, OpenSshClient } from './openssh-client.ts';
 import { SkiffProcess } from './skiff-process.ts';
-
-const TEST_PASSWORD = 'correct horse battery staple';
+import { makeAnn, testEndpoint } from './test-endpoint.ts';
 
 export interface ServerProcessProps {
   /** Work directory of its own. */
@@ -49,36 +46,12 @@ export async function prepareServerSite(props: ServerProcessProps): Promise<Serv
   await migrate(database, { signal: AbortSignal.timeout(60_000), logger: silentLogger });
   const resources = createResourceRepository(database);
   const endpointId = await resources.endpointId('default', 'test');
-  const { keyFile, publicKey } = await props.client.generateKey('id_ann');
-  const parsed = readPublicKey(publicKey);
-  if (!parsed.ok) throw new Error(parsed.reason);
-  const ann: UserRow = {
-    username: 'ann',
-    namespace: 'default',
-    name: 'ann',
-    uid: 'uid-ann',
-    suspended: false,
-    expiresAt: null,
-    authorizedKeys: [{ name: 'laptop', blob: parsed.blob, expiresAt: null }],
-    passwordHash: await hashPassword(new Secret(TEST_PASSWORD)),
-    allowedSourceRanges: null,
-    home: 'ann',
-    permissions: null,
-  };
-  const putUser = (change: Partial<UserRow>) => resources.applyUsers(endpointId, [{ kind: 'put', row: { ...ann, ...change } }]);
+  const ann = await makeAnn(props.client);
+  const putUser = (change: Partial<UserRow>) => resources.applyUsers(endpointId, [{ kind: 'put', row: { ...ann.row, ...change } }]);
   await putUser({});
   const hostKeyFile = join(props.dir, 'host_key');
   writeFileSync(hostKeyFile, generateHostKey().privateKey.reveal(), { mode: 0o600 });
-  const settings: EndpointSettings = {
-    namespace: 'default',
-    name: 'test',
-    port: 2222,
-    authenticationMethods: ['PublicKey', 'Password'],
-    allowedSourceRanges: null,
-    storage: props.storage,
-    events: props.events,
-    maxSessions: 1000,
-  };
+  const settings = testEndpoint({ storage: props.storage, events: props.events });
   let started = 0;
   const processes: SkiffProcess[] = [];
   return {
@@ -108,21 +81,11 @@ export async function prepareServerSite(props: ServerProcessProps): Promise<Serv
         await process.kill();
         throw error;
       }
-      const login = { host: '127.0.0.1', port, username: 'ann' };
-      return { process, byKey: { ...login, credential: { keyFile } }, byPassword: { ...login, credential: { password: TEST_PASSWORD } } };
+      return { process, ...ann.loginsTo(port) };
     },
     async close() {
       await Promise.all(processes.map((one) => one.kill()));
       await database.close();
     },
   };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

@@ -1,12 +1,14 @@
 import type { Logger } from './logger.ts';
 
-/** Longest pause after failures. */
+/** Longest pause after failures, unless the task says otherwise. */
 const MAX_PAUSE_MS = 30_000;
 
 export interface BackgroundTaskProps {
   readonly name: string;
   /** Pause after a round that succeeded, in milliseconds; ±10 % so that processes do not march in step. */
   readonly intervalMs: number;
+  /** Longest pause after failures. Default 30,000 ms. */
+  readonly maxPauseMs?: number;
   readonly logger: Logger;
   readonly run: (signal: AbortSignal) => Promise<void>;
 }
@@ -31,7 +33,7 @@ export function startBackgroundTask(props: BackgroundTaskProps): BackgroundTask 
   };
 }
 
-async function loop({ name, intervalMs, logger, run }: BackgroundTaskProps, signal: AbortSignal): Promise<void> {
+async function loop({ name, intervalMs, maxPauseMs = MAX_PAUSE_MS, logger, run }: BackgroundTaskProps, signal: AbortSignal): Promise<void> {
   let failures = 0;
   while (!signal.aborted) {
     try {
@@ -42,7 +44,7 @@ async function loop({ name, intervalMs, logger, run }: BackgroundTaskProps, sign
       if (signal.aborted) return;
       if (failures++ === 0) logger.warn({ task: name, err: error }, 'background task failed, trying again');
     }
-    const pauseMs = Math.min(intervalMs * 2 ** Math.min(failures, 10), Math.max(MAX_PAUSE_MS, intervalMs));
+    const pauseMs = Math.min(intervalMs * 2 ** Math.min(failures, 10), Math.max(maxPauseMs, intervalMs));
     await pause(pauseMs * (0.9 + Math.random() * 0.2), signal);
   }
 }

@@ -27,9 +27,11 @@ import { waitForDeadline } from './authentication/fixed-deadline.ts';
 import type { Identity } from './authentication/identity.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { Lease } from './lease.ts';
+import { LiveUploads } from './operations/live-uploads.ts';
 import type { OperationContext } from './operations/operation-context.ts';
 import { ParkingLot } from './operations/parking-lot.ts';
-import { LivenessView, sweep } from './recovery/sweeper.ts';
+import { LivenessView } from './recovery/liveness-view.ts';
+import { sweep } from './recovery/sweeper.ts';
 import { Relay } from './relay.ts';
 import { FileSession } from './session/file-session.ts';
 import { type LiveSession, LiveSessions } from './session/live-sessions.ts';
@@ -39,6 +41,10 @@ import { UserDirectory } from './user-directory.ts';
 const REFRESH_EVERY_MS = 1_000;
 const RELAY_EVERY_MS = 1_000;
 const SWEEP_EVERY_MS = 3_000;
+/** Longest pauses after failures: what recovery and the outbox wait for is back within seconds. */
+const LONGEST_PAUSE_MS = 5_000;
+/** Parking what closed sessions have left behind. What is not parked by then is found by the end of the lease. */
+const GIVE_UP_TIMEOUT_MS = 5_000;
 
 export interface SftpServerProps {
   readonly settings: EndpointSettings;
@@ -92,6 +98,7 @@ export class SftpServer {
       log,
       lease,
       parking: new ParkingLot(log, logger),
+      uploads: new LiveUploads(),
       clock,
       logger,
       failpoints,
@@ -119,9 +126,15 @@ export class SftpServer {
     await this.#listener.listen(options.port, options.host);
     const { logger } = this.#props;
     this.#tasks = [
-      startBackgroundTask({ name: 'users', intervalMs: REFRESH_EVERY_MS, logger, run: () => this.#refreshUsers() }),
-      startBackgroundTask({ name: 'relay', intervalMs: RELAY_EVERY_MS, logger, run: () => this.#pollOutbox() }),
-      startBackgroundTask({ name: 'recovery', intervalMs: SWEEP_EVERY_MS, logger, run: () => sweep(this.#context, this.#liveness) }),
+      startBackgroundTask({ name: 'users', intervalMs: REFRESH_EVERY_MS, maxPauseMs: LONGEST_PAUSE_MS, logger, run: () => this.#refreshUsers() }),
+      startBackgroundTask({ name: 'relay', intervalMs: RELAY_EVERY_MS, maxPauseMs: LONGEST_PAUSE_MS, logger, run: () => this.#pollOutbox() }),
+      startBackgroundTask({
+        name: 'recovery',
+        intervalMs: SWEEP_EVERY_MS,
+        maxPauseMs: LONGEST_PAUSE_MS,
+        logger,
+        run: () => sweep(this.#context, this.#liveness),
+      }),
     ];
     logger.info({ port: this.#listener.port, users: this.#users.size, storage: this.#props.store.identity }, 'SFTP server listening');
   }
@@ -147,6 +160,7 @@ export class SftpServer {
   /** Accepts no more, lets transfers finish for at most `graceMs`, and gives up what is left. */
   async stop(options: { readonly graceMs: number }): Promise<void> {
     await this.#listener.close(options);
+    await this.#context.uploads.idle(GIVE_UP_TIMEOUT_MS);
     for (const task of this.#tasks) await task.stop();
     await this.#relay.idle();
   }

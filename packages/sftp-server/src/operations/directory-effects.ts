@@ -29,16 +29,19 @@ export function makeDirectoryEffect(props: DirectoryEffectProps): FinishProps['a
 /** Removes an empty directory. A directory that exists only through what lies in it cannot be empty. */
 export function removeDirectoryEffect(props: { readonly store: FileStore; readonly name: BlobName; readonly replay: boolean }): FinishProps['attempt'] {
   let attempts = 0;
-  return async (_priorEtag, signal): Promise<Effect> => {
+  return async (priorEtag, signal): Promise<Effect> => {
     const mayHaveHappened = props.replay || attempts++ > 0;
     for await (const page of props.store.list(props.name, signal)) {
       if (page.length > 0) return { kind: 'impossible', reason: 'the directory is not empty' };
     }
     try {
-      await props.store.remove(props.name, { signal });
+      // This very marker: a request that comes late must not remove a directory that was made again.
+      await props.store.remove(props.name, { ...(priorEtag === null || priorEtag === '' ? {} : { etag: priorEtag }), signal });
       return { kind: 'done', etag: undefined };
     } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== 'notFound') throw error;
+      if (!(error instanceof StoreError)) throw error;
+      if (error.code === 'conflict') return { kind: 'impossible', reason: 'the directory was made again meanwhile' };
+      if (error.code !== 'notFound') throw error;
       return mayHaveHappened ? { kind: 'done', etag: undefined, unconfirmed: true } : { kind: 'impossible', reason: 'the directory was removed meanwhile' };
     }
   };

@@ -4,11 +4,12 @@ import { isTransient, StoreError } from '@skiff/model/store-error';
 import { COMMIT_BUDGET_MS } from '../lease.ts';
 import type { OperationContext } from './operation-context.ts';
 import { type Outcome, reasonOf } from './outcome.ts';
+import { withDatabase } from './with-database.ts';
 
-/** How long a client that waits for its answer is kept while the database is away (DESIGN P9). */
-export const DATABASE_PATIENCE_MS = 30_000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
+/** How long a renewal that came too late for the regular one may take. */
+const RENEWAL_TIMEOUT_MS = 2_000;
 
 /** What an attempt at the effect found. `changed`: the condition did not hold and the present state is not this operation's. */
 export type Effect =
@@ -23,6 +24,10 @@ export interface FinishProps {
   readonly priorEtag: string | null;
   /** True for the owner whose client waits: it wins over outside tools. Recovery gives way to them. */
   readonly live: boolean;
+  /** True when a request that was sent and never answered could still make a file appear. */
+  readonly mayLandLate: boolean;
+  /** Why a version that has come into being meanwhile may not be replaced, if so. */
+  readonly refuseReplacing?: () => string | undefined;
 }
 
 const MAX_CONFLICTS = 5;
@@ -45,14 +50,22 @@ async function tryToFinish(context: OperationContext, ref: OperationRef, props: 
   const deadline = context.clock.monotonicMs() + COMMIT_BUDGET_MS;
   let pause = FIRST_PAUSE_MS;
   let conflicts = 0;
+  // Whether a request may have had its effect, or may still have it. What another process has sent is never known.
+  let uncertain = !props.live;
+  const abortWith = (reason: string) => abort(context, ref, { reason, lookAgain: uncertain && props.mayLandLate });
   for (;;) {
-    const budgetMs = Math.min(deadline - context.clock.monotonicMs(), context.lease.remainingMs());
+    const budgetMs = deadline - context.clock.monotonicMs();
     if (budgetMs <= 0) return park(context, ref, 'the storage did not answer in time');
+    if (!(await holdsLease(context, budgetMs))) return park(context, ref, 'this server cannot reach its database');
     let effect: Effect;
     try {
       effect = await props.attempt(priorEtag, AbortSignal.timeout(Math.ceil(budgetMs)));
     } catch (error) {
-      if (!isTransient(error) && !(error instanceof StoreError && error.code === 'aborted')) return abort(context, ref, reasonOf(error));
+      if (!mayPass(error)) {
+        // After a request without an answer a refusal proves nothing: the file may be there.
+        return uncertain ? park(context, ref, reasonOf(error)) : abortWith(reasonOf(error));
+      }
+      uncertain = true;
       context.logger.warn({ operation: ref.id, err: error }, 'effect on the storage failed, trying again');
       const waitMs = Math.max(pause * (0.5 + Math.random() / 2), error instanceof StoreError ? (error.retryAfterMs ?? 0) : 0);
       if (context.clock.monotonicMs() + waitMs >= deadline) return park(context, ref, reasonOf(error));
@@ -60,36 +73,63 @@ async function tryToFinish(context: OperationContext, ref: OperationRef, props: 
       pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
       continue;
     }
-    switch (effect.kind) {
-      case 'done':
-        await context.failpoints.hit('upload.blobCommitted');
-        return record(context, ref, effect);
-      case 'impossible':
-        return abort(context, ref, effect.reason);
-      case 'changed': {
-        if (!props.live) return abort(context, ref, 'the file was changed by others before recovery could finish');
-        if (++conflicts > MAX_CONFLICTS) return abort(context, ref, 'the file is being changed by others all the time');
-        const told = await withDatabase(context, () => context.log.setPriorEtag(ref, effect.etag));
-        if (told === undefined) return park(context, ref, 'the database cannot be reached');
-        if (!told.value) return { kind: 'displaced' };
-        priorEtag = effect.etag;
-      }
+    if (effect.kind === 'done') {
+      await context.failpoints.hit('upload.blobCommitted');
+      return record(context, ref, effect);
     }
+    if (effect.kind === 'impossible') return abortWith(effect.reason);
+    if (!props.live) return abortWith('the file was changed by others before recovery could finish');
+    if (++conflicts > MAX_CONFLICTS) return abortWith('the file is being changed by others all the time');
+    const refusal = effect.etag === null ? undefined : props.refuseReplacing?.();
+    if (refusal !== undefined) return abortWith(refusal);
+    const { etag } = effect;
+    const told = await withDatabase(context, () => context.log.setPriorEtag(ref, etag));
+    if (told === undefined) return park(context, ref, 'the database cannot be reached');
+    if (!told.value) return { kind: 'displaced' };
+    priorEtag = etag;
   }
+}
+
+/** Whether nobody may regard this process as dead before the budget is spent; a renewal that is late is made up for first. */
+async function holdsLease({ lease, logger }: OperationContext, budgetMs: number): Promise<boolean> {
+  if (lease.remainingMs() >= budgetMs) return true;
+  const renewal = lease.renew().catch((error: unknown) => logger.warn({ err: error }, 'lease could not be renewed'));
+  const patience = new AbortController();
+  await Promise.race([renewal, sleep(RENEWAL_TIMEOUT_MS, undefined, { signal: patience.signal }).catch(() => undefined)]);
+  patience.abort();
+  return lease.remainingMs() >= budgetMs;
+}
+
+function mayPass(error: unknown): boolean {
+  return isTransient(error) || (error instanceof StoreError && error.code === 'aborted');
 }
 
 async function record(context: OperationContext, ref: OperationRef, effect: Effect & { kind: 'done' }): Promise<Outcome> {
   const result = { etag: effect.etag, ...(effect.unconfirmed === undefined ? {} : { unconfirmed: effect.unconfirmed }) };
-  const answer = await withDatabase(context, () => context.log.committed(ref, result));
+  const answer = await withDatabase(
+    context,
+    () => context.log.committed(ref, result),
+    (event) => {
+      if (event !== undefined) context.onCommitted(event, ref.id);
+    },
+  );
   if (answer === undefined) return park(context, ref, 'the file is stored, but the database cannot be reached to record it');
-  if (answer.value === undefined) return { kind: 'displaced' };
+  if (answer.value === undefined) return finishedByOthers(context, ref);
   await context.failpoints.hit('upload.committed');
   context.onCommitted(answer.value, ref.id);
-  return { kind: 'committed', event: answer.value };
+  return { kind: 'committed' };
 }
 
-async function abort(context: OperationContext, ref: OperationRef, reason: string): Promise<Outcome> {
-  const answer = await withDatabase(context, () => context.log.abort(ref, reason));
+/** Recovery was faster: whether it has recorded the event decides what the client may be told. */
+async function finishedByOthers(context: OperationContext, ref: OperationRef): Promise<Outcome> {
+  const row = await withDatabase(context, () => context.log.find(ref.id));
+  const state = row?.value?.state;
+  return state === 'committed' || state === 'published' ? { kind: 'committed' } : { kind: 'displaced' };
+}
+
+async function abort(context: OperationContext, ref: OperationRef, end: { readonly reason: string; readonly lookAgain: boolean }): Promise<Outcome> {
+  const { reason, lookAgain } = end;
+  const answer = await withDatabase(context, () => context.log.abort(ref, reason, { lookAgain }));
   if (answer === undefined) return park(context, ref, reason);
   return answer.value ? { kind: 'aborted', reason } : { kind: 'displaced' };
 }
@@ -97,23 +137,4 @@ async function abort(context: OperationContext, ref: OperationRef, reason: strin
 async function park(context: OperationContext, ref: OperationRef, reason: string): Promise<Outcome> {
   await context.parking.park(ref);
   return { kind: 'parked', reason };
-}
-
-/** Repeats a call while the database is away, as long as a client can be kept waiting. `undefined`: it stayed away. */
-export async function withDatabase<Value>(context: OperationContext, call: () => Promise<Value>): Promise<{ readonly value: Value } | undefined> {
-  const deadline = context.clock.monotonicMs() + DATABASE_PATIENCE_MS;
-  let pause = FIRST_PAUSE_MS;
-  for (;;) {
-    try {
-      return { value: await call() };
-    } catch (error) {
-      if (!isTransient(error)) throw error;
-      if (context.clock.monotonicMs() + pause >= deadline) {
-        context.logger.error({ err: error }, 'database stayed away, giving the operation up');
-        return undefined;
-      }
-      await sleep(pause * (0.5 + Math.random() / 2));
-      pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
-    }
-  }
 }

@@ -6,6 +6,7 @@ import type { Failpoints } from '@skiff/runtime/failpoint';
 import type { Logger } from '@skiff/runtime/logger';
 import type { FileStore } from '@skiff/storage/file-store';
 import type { Lease } from '../lease.ts';
+import type { LiveUploads } from './live-uploads.ts';
 import type { ParkingLot } from './parking-lot.ts';
 
 /** What every mutating operation of one endpoint needs. */
@@ -15,6 +16,7 @@ export interface OperationContext {
   readonly log: OperationLog;
   readonly lease: Lease;
   readonly parking: ParkingLot;
+  readonly uploads: LiveUploads;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly failpoints: Failpoints;

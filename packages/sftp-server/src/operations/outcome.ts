@@ -1,10 +1,10 @@
-import type { FileEvent } from '@skiff/model/file-event';
 import { StoreError } from '@skiff/model/store-error';
 import { SftpError, SftpStatus } from '@skiff/sftp-protocol/sftp-error';
 
 /** How the end of an operation went, for the client that waits and for recovery alike. */
 export type Outcome =
-  | { readonly kind: 'committed'; readonly event: FileEvent }
+  /** The effect is there and its event is recorded. */
+  | { readonly kind: 'committed' }
   /** Without effect, for good. */
   | { readonly kind: 'aborted'; readonly reason: string }
   /** Somebody else goes on with it; this writer can do no harm any more. */

@@ -1,4 +1,5 @@
 import type { CommitPlan, OperationRow } from '@skiff/database/operation-log';
+import type { OperationKind } from '@skiff/model/upload-state';
 import { makeDirectoryEffect, removeDirectoryEffect } from '../operations/directory-effects.ts';
 import { type FinishProps, finish } from '../operations/finish.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
@@ -7,6 +8,9 @@ import { removeEffect } from '../operations/remove-effect.ts';
 import { renameEffect } from '../operations/rename-effect.ts';
 import { commitUpload } from '../upload/upload-effect.ts';
 import { findSinglePut } from './find-single-put.ts';
+
+/** A late request of these makes a file appear that carries the operation's id. */
+const MAKES_FILES: ReadonlySet<OperationKind> = new Set<OperationKind>(['upload', 'rename', 'mkdir']);
 
 /**
  * Finishes a `committing` row that its owner left behind, by the very plan the owner wrote down: own id or success leads to
@@ -18,7 +22,12 @@ export async function finishOrphan(context: OperationContext, row: OperationRow)
   if (row.state !== 'committing' || plan === null) return undefined;
   const ref = await context.log.adopt(row, context.lease.instance);
   if (ref === undefined) return undefined;
-  const outcome = await finish(context, ref, { live: false, priorEtag: row.priorEtag, attempt: attemptOf(context, row, plan) });
+  const outcome = await finish(context, ref, {
+    live: false,
+    priorEtag: row.priorEtag,
+    mayLandLate: MAKES_FILES.has(row.kind),
+    attempt: attemptOf(context, row, plan),
+  });
   context.logger.info({ operation: row.id, operationKind: row.kind, outcome: outcome.kind, user: row.username }, 'recovery finished an operation');
   return outcome;
 }
@@ -28,7 +37,7 @@ function attemptOf(context: OperationContext, row: OperationRow, plan: CommitPla
   const { id, blobName: name } = row;
   switch (row.kind) {
     case 'upload':
-      if (plan.blocks.length === 0 && plan.sizeBytes > 0) return (_priorEtag, signal) => findSinglePut(store, { id, name }, signal);
+      if (plan.blocks.length === 0 && plan.sizeBytes > 0) return (priorEtag, signal) => findSinglePut(store, { id, name, priorEtag }, signal);
       return (priorEtag, signal) =>
         commitUpload(
           { store, id, name, blocks: plan.blocks, metadata: plan.metadata, ...(plan.sizeBytes === 0 ? { content: { parts: [], sizeBytes: 0 } } : {}) },
@@ -44,5 +53,7 @@ function attemptOf(context: OperationContext, row: OperationRow, plan: CommitPla
       return makeDirectoryEffect({ store, id, name, metadata: plan.metadata });
     case 'rmdir':
       return removeDirectoryEffect({ store, name, replay: true });
+    case 'setstat':
+      return () => Promise.resolve({ kind: 'impossible', reason: 'nothing to finish' });
   }
 }

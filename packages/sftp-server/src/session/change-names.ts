@@ -30,12 +30,18 @@ export async function removeFile(files: SessionFiles, path: VirtualPath): Promis
   });
 }
 
-export async function renameFile(files: SessionFiles, from: VirtualPath, to: VirtualPath, replace: boolean): Promise<void> {
+export async function renameFile(
+  files: SessionFiles,
+  from: VirtualPath,
+  to: VirtualPath,
+  options: { readonly refuseReplacing: () => string | undefined },
+): Promise<void> {
   if (from === to) return;
   const source = await existingFile(files, from);
   const target = await files.stat(to);
   if (target?.isDirectory === true) throw new SftpError(SftpStatus.failure, `${to}: a directory of this name exists`);
-  if (target !== undefined && !replace) throw new SftpError(SftpStatus.failure, `${to}: exists already`);
+  const refusal = target === undefined ? undefined : options.refuseReplacing();
+  if (refusal !== undefined) throw new SftpError(SftpStatus.failure, refusal);
   const { store, failpoints } = files.props.context;
   const name = files.nameOf(from);
   const targetName = files.nameOf(to);
@@ -51,6 +57,7 @@ export async function renameFile(files: SessionFiles, from: VirtualPath, to: Vir
     sourceEtag: source.etag,
     sizeBytes: source.sizeBytes,
     metadata: source.metadata,
+    refuseReplacing: options.refuseReplacing,
     attempt: ({ id, metadata }) => renameEffect({ store, id, source: name, sourceEtag: source.etag, target: targetName, metadata, failpoints }),
   });
   files.forget(from);
@@ -107,6 +114,7 @@ interface Change {
   readonly sourceEtag?: string;
   readonly sizeBytes?: number;
   readonly metadata?: Readonly<Record<string, string>>;
+  readonly refuseReplacing?: () => string | undefined;
   readonly attempt: (operation: { readonly id: OperationId; readonly metadata: Readonly<Record<string, string>> }) => FinishProps['attempt'];
 }
 
@@ -132,7 +140,15 @@ async function change(files: SessionFiles, props: Change): Promise<void> {
     const target = props.target === undefined ? {} : { target: props.target };
     const { ref } = await files.begin({ id, kind: props.kind, name: props.name, ...target, priorEtag, plan });
     await context.failpoints.hit(props.failpoint);
-    throwUnlessCommitted(await finish(context, ref, { live: true, priorEtag, attempt: props.attempt({ id, metadata }) }));
+    const { refuseReplacing } = props;
+    const outcome = await finish(context, ref, {
+      live: true,
+      mayLandLate: props.kind === 'rename' || props.kind === 'mkdir',
+      priorEtag,
+      ...(refuseReplacing === undefined ? {} : { refuseReplacing }),
+      attempt: props.attempt({ id, metadata }),
+    });
+    throwUnlessCommitted(outcome);
   } catch (error) {
     throw toSftpError(error, path);
   } finally {

@@ -1,34 +1,43 @@
-import type { OperationRef, OperationRow } from '@skiff/database/operation-log';
 import { isPermitted } from '@skiff/model/permission';
-import { baseName, parentPath, ROOT_PATH, type VirtualPath } from '@skiff/model/virtual-path';
+import { ROOT_PATH, type VirtualPath } from '@skiff/model/virtual-path';
 import type { FileAttributes, OpenDirectory, OpenFile, OpenFlags, SftpBackend } from '@skiff/sftp-protocol/backend';
 import { SftpError, SftpStatus } from '@skiff/sftp-protocol/sftp-error';
 import type { StoredFile } from '@skiff/storage/file-store';
 import { Download } from '../download/download.ts';
-import { withDatabase } from '../operations/finish.ts';
+import { displaceOpen, giveUp } from '../operations/displace.ts';
 import { toSftpError } from '../operations/outcome.ts';
-import { finishOrphan } from '../recovery/finish-orphan.ts';
-import { contiguousPrefix } from '../upload/block-id.ts';
 import { Upload, type UploadProps } from '../upload/upload.ts';
-import { attributesOf, attributesOfEntry, directoryAttributes, FILE_MODE, MTIME_METADATA_KEY } from './attributes.ts';
+import { attributesOf, directoryAttributes } from './attributes.ts';
 import { makeDirectory, removeDirectory, removeFile, renameFile } from './change-names.ts';
+import { openListing } from './open-listing.ts';
 import { planEvent } from './plan-event.ts';
+import { takeOverUpload, unfinishedUpload } from './resume-upload.ts';
 import type { SessionFiles } from './session-files.ts';
+import { setAttributes } from './set-attributes.ts';
+import { UnfinishedUploads } from './unfinished-uploads.ts';
 
 /** One logged-in channel: what the user sees of the store, and the files being transferred. */
 export class FileSession implements SftpBackend {
   readonly #files: SessionFiles;
+  readonly #unfinished: UnfinishedUploads;
   readonly #uploads = new Map<VirtualPath, Upload>();
 
   constructor(files: SessionFiles) {
     this.#files = files;
+    this.#unfinished = new UnfinishedUploads(files);
   }
 
   async open(path: VirtualPath, flags: OpenFlags): Promise<OpenFile> {
     if (path === ROOT_PATH) throw new SftpError(SftpStatus.failure, '/: is a directory');
     if (!flags.write) return this.#openForReading(path);
     if (flags.read) throw new SftpError(SftpStatus.unsupported, 'opening a file for reading and writing at once is not supported');
-    return this.#openForWriting(path, flags);
+    try {
+      return await this.#openForWriting(path, flags);
+    } catch (error) {
+      throw toSftpError(error, path);
+    } finally {
+      this.#unfinished.forget();
+    }
   }
 
   async #openForReading(path: VirtualPath): Promise<OpenFile> {
@@ -41,25 +50,40 @@ export class FileSession implements SftpBackend {
   }
 
   async #openForWriting(path: VirtualPath, flags: OpenFlags): Promise<OpenFile> {
-    if (this.#uploads.has(path)) throw new SftpError(SftpStatus.failure, `${path}: is being uploaded in this session already`);
-    const present = await this.#files.recentStat(path);
-    if (present?.isDirectory === true) throw new SftpError(SftpStatus.failure, `${path}: is a directory`);
-    if (present !== undefined && flags.exclusive) throw new SftpError(SftpStatus.failure, `${path}: exists already`);
-    if (present !== undefined) this.#demand('Overwrite', path);
-    if (flags.truncate || flags.exclusive) return this.#startUpload(path, present, flags.exclusive);
-    const resumed = await this.#resume(path, present);
-    if (resumed !== undefined) return resumed;
-    if (present === undefined && !flags.create) throw new SftpError(SftpStatus.noSuchFile, `${path}: no such file`);
-    if (present !== undefined && present.sizeBytes > 0) {
+    if (this.#uploads.get(path)?.isLive === true) throw new SftpError(SftpStatus.failure, `${path}: is being uploaded in this session already`);
+    const present = this.#checkPresent(path, await this.#files.recentStat(path), flags);
+    if (flags.exclusive) return this.#startExclusively(path, flags);
+    if (flags.truncate) return this.#track(new Upload(this.#uploadProps(path, present?.etag ?? null)));
+    const resumed = await takeOverUpload(this.#files, path);
+    if (resumed !== undefined) return this.#track(new Upload({ ...this.#uploadProps(path, resumed.priorEtag, resumed.ref.id), resumed }));
+    // What was found unfinished may have been completed just now.
+    const now = this.#checkPresent(path, await this.#files.recentStat(path), flags);
+    if (now === undefined && !flags.create) throw new SftpError(SftpStatus.noSuchFile, `${path}: no such file`);
+    if (now !== undefined && now.sizeBytes > 0) {
       throw new SftpError(SftpStatus.unsupported, `${path}: changing or extending a finished file is not supported; send it whole`);
     }
-    return this.#startUpload(path, present, false);
+    return this.#track(new Upload(this.#uploadProps(path, now?.etag ?? null)));
   }
 
-  async #startUpload(path: VirtualPath, present: StoredFile | undefined, exclusive: boolean): Promise<Upload> {
-    const props = this.#uploadProps(path, present?.etag ?? null);
-    if (!exclusive) return this.#track(new Upload(props));
+  #checkPresent(path: VirtualPath, present: StoredFile | undefined, flags: OpenFlags): StoredFile | undefined {
+    if (present === undefined) return undefined;
+    if (present.isDirectory) throw new SftpError(SftpStatus.failure, `${path}: is a directory`);
+    if (flags.exclusive) throw new SftpError(SftpStatus.failure, `${path}: exists already`);
+    const refusal = this.#refuseReplacing(path);
+    if (refusal !== undefined) throw new SftpError(SftpStatus.permissionDenied, refusal);
+    return present;
+  }
+
+  /** The lock is taken before the last look: whoever came first has the name. */
+  async #startExclusively(path: VirtualPath, flags: OpenFlags): Promise<Upload> {
+    const props = this.#uploadProps(path, null);
     const { ref } = await props.begin(undefined);
+    try {
+      this.#checkPresent(path, await this.#files.stat(path), flags);
+    } catch (error) {
+      await giveUp(this.#files.props.context, ref, 'the name was taken');
+      throw error;
+    }
     return this.#track(new Upload({ ...props, resumed: { ref, blocks: [], sizeBytes: 0 } }));
   }
 
@@ -81,124 +105,69 @@ export class FileSession implements SftpBackend {
       priorEtag,
       begin: (plan) => this.#files.begin({ id, kind: 'upload', name, priorEtag, plan }),
       planEvent: (sizeBytes) => planEvent(context, { ...subject, sizeBytes }),
-      onEnd: () => {
-        this.#uploads.delete(path);
+      refuseReplacing: () => this.#refuseReplacing(path),
+      onEnd: (upload) => {
+        if (this.#uploads.get(path) === upload) this.#uploads.delete(path);
         this.#files.forget(path);
+        this.#unfinished.forget();
       },
     };
   }
 
-  /** Goes on with an unfinished upload of this user: on this pod or another, after a cut or beside a session that hangs (DESIGN P2.8, P3). */
-  async #resume(path: VirtualPath, present: StoredFile | undefined): Promise<Upload | undefined> {
-    const { context } = this.#files.props;
-    const row = await this.#unfinishedUpload(path);
-    if (row === undefined) return undefined;
-    if (row.state === 'committing') {
-      if (row.owner !== null) throw new SftpError(SftpStatus.failure, `${path}: is just being completed; try again`);
-      await finishOrphan(context, row);
-      return undefined;
-    }
-    const ref: OperationRef | undefined = await context.log.adopt(row, context.lease.instance);
-    if (ref === undefined) throw new SftpError(SftpStatus.failure, `${path}: another session has just taken the upload over`);
-    const staged = await context.store.listStagedBlocks(this.#files.nameOf(path), this.#files.timeout());
-    const prefix = contiguousPrefix(staged, row.id);
-    const props = this.#uploadProps(path, present?.etag ?? null, row.id);
-    return this.#track(new Upload({ ...props, priorEtag: row.priorEtag, resumed: { ref, ...prefix } }));
-  }
-
-  /** The unfinished upload of a path, if it is this user's. */
-  async #unfinishedUpload(path: VirtualPath): Promise<OperationRow | undefined> {
-    const { context, user } = this.#files.props;
-    const answer = await withDatabase(context, () => context.log.findByLock(this.#files.lockKey(this.#files.nameOf(path))));
-    if (answer === undefined) throw new SftpError(SftpStatus.failure, 'the service is busy: its database cannot be reached; try again later');
-    const row = answer.value;
-    return row !== undefined && row.kind === 'upload' && row.username === user.username && row.endpointId === context.endpoint.id ? row : undefined;
-  }
-
   async stat(path: VirtualPath): Promise<FileAttributes> {
     const upload = this.#uploads.get(path);
-    if (upload !== undefined) return upload.stat();
+    if (upload?.isLive === true) return upload.stat();
     const file = await this.#files.stat(path);
+    const unfinished = file?.isDirectory === true ? undefined : await this.#shown(path, file);
+    if (unfinished !== undefined) return unfinished;
     if (file !== undefined) return attributesOf(file);
     if (path === ROOT_PATH) return directoryAttributes(this.#files.props.context.clock.now());
     throw new SftpError(SftpStatus.noSuchFile, `${path}: no such file`);
   }
 
-  async openDirectory(path: VirtualPath): Promise<OpenDirectory> {
-    if (path !== ROOT_PATH) {
-      const directory = await this.#files.stat(path);
-      if (directory === undefined) throw new SftpError(SftpStatus.noSuchFile, `${path}: no such directory`);
-      if (!directory.isDirectory) throw new SftpError(SftpStatus.failure, `${path}: not a directory`);
-    }
-    const { store } = this.#files.props.context;
-    const abort = new AbortController();
-    const pages = store.list(this.#files.nameOf(path), abort.signal)[Symbol.asyncIterator]();
-    const own = new Map([...this.#uploads.values()].filter((upload) => parentPath(upload.path) === path).map((upload) => [baseName(upload.path), upload]));
-    return {
-      next: async () => {
-        try {
-          const page = await pages.next();
-          if (page.done !== true) {
-            return page.value.filter((entry) => !own.has(entry.name)).map((entry) => ({ name: entry.name, attributes: attributesOfEntry(entry) }));
-          }
-          if (own.size === 0) return undefined;
-          const last = await Promise.all([...own].map(async ([name, upload]) => ({ name, attributes: await upload.stat() })));
-          own.clear();
-          return last;
-        } catch (error) {
-          throw toSftpError(error, path);
-        }
-      },
-      close: () => abort.abort(),
-    };
-  }
-
-  /** Modification times are kept; modes, owners and sizes are what they are. */
-  async setStat(path: VirtualPath, attributes: FileAttributes): Promise<void> {
-    const upload = this.#uploads.get(path);
-    if (upload !== undefined) return upload.setStat(attributes);
-    const file = await this.#files.stat(path);
-    if (file === undefined) throw new SftpError(SftpStatus.noSuchFile, `${path}: no such file`);
-    refuseUnsupported(file, attributes);
-    if (attributes.modifiedAt === undefined) return;
-    if (file.isDirectory) throw new SftpError(SftpStatus.unsupported, `${path}: the time of a directory cannot be set`);
-    await this.#setModifiedAt(path, file, attributes.modifiedAt);
-  }
-
-  async #setModifiedAt(path: VirtualPath, file: StoredFile, modifiedAt: number): Promise<void> {
-    const { context } = this.#files.props;
-    const name = this.#files.nameOf(path);
-    const holder = await withDatabase(context, () => context.log.findByLock(this.#files.lockKey(name)));
-    if (holder === undefined || holder.value !== undefined) throw new SftpError(SftpStatus.failure, `${path}: is in use; try again`);
+  async #shown(path: VirtualPath, present: StoredFile | undefined): Promise<FileAttributes | undefined> {
     try {
-      await context.store.setMetadata(name, { ...file.metadata, [MTIME_METADATA_KEY]: String(modifiedAt) }, { etag: file.etag, signal: this.#files.timeout() });
+      return await this.#unfinished.attributesOf(path, present);
     } catch (error) {
       throw toSftpError(error, path);
-    } finally {
-      this.#files.forget(path);
     }
+  }
+
+  openDirectory(path: VirtualPath): Promise<OpenDirectory> {
+    return openListing({ files: this.#files, unfinished: this.#unfinished, uploads: [...this.#uploads.values()], path });
+  }
+
+  async setStat(path: VirtualPath, attributes: FileAttributes): Promise<void> {
+    const upload = this.#uploads.get(path);
+    if (upload?.isLive === true) return upload.setStat(attributes);
+    await setAttributes(this.#files, path, attributes);
   }
 
   async remove(path: VirtualPath): Promise<void> {
-    if (this.#uploads.has(path)) throw new SftpError(SftpStatus.failure, `${path}: is being uploaded in this session`);
-    if (await this.#abortUnfinished(path)) {
-      if ((await this.#files.stat(path)) === undefined) return;
-    }
+    // What is shown as an unfinished file is one: removing it ends the upload, and what it was to replace goes as well.
+    if ((await this.#endUnfinished(path)) && (await this.#files.stat(path)) === undefined) return;
     await removeFile(this.#files, path);
   }
 
-  /** Removing what is shown as an unfinished file ends its upload. */
-  async #abortUnfinished(path: VirtualPath): Promise<boolean> {
-    const { context } = this.#files.props;
-    const row = await this.#unfinishedUpload(path);
-    if (row === undefined || row.state !== 'open' || row.owner !== null) return false;
-    const ref = await context.log.adopt(row, context.lease.instance);
-    return ref !== undefined && (await context.log.abort(ref, 'removed by its user'));
+  async #endUnfinished(path: VirtualPath): Promise<boolean> {
+    const own = this.#uploads.get(path);
+    if (own?.isLive === true && !own.hasRow) {
+      own.displace('the file was removed');
+      return true;
+    }
+    const row = await unfinishedUpload(this.#files, path);
+    if (row === undefined || row.state !== 'open') return false;
+    this.#unfinished.forget();
+    own?.displace('the file was removed');
+    return displaceOpen(this.#files.props.context, row, 'removed by its user');
   }
 
   async rename(source: VirtualPath, target: VirtualPath, options: { readonly replace: boolean }): Promise<void> {
-    if (options.replace && (await this.#files.stat(target)) !== undefined) this.#demand('Overwrite', target);
-    await renameFile(this.#files, source, target, options.replace);
+    if (options.replace && (await this.#files.stat(target)) !== undefined) {
+      const refusal = this.#refuseReplacing(target);
+      if (refusal !== undefined) throw new SftpError(SftpStatus.permissionDenied, refusal);
+    }
+    await renameFile(this.#files, source, target, { refuseReplacing: () => (options.replace ? this.#refuseReplacing(target) : `${target}: exists already`) });
   }
 
   makeDirectory(path: VirtualPath): Promise<void> {
@@ -209,25 +178,12 @@ export class FileSession implements SftpBackend {
     return removeDirectory(this.#files, path);
   }
 
-  #demand(permission: 'Overwrite', path: VirtualPath): void {
-    if (isPermitted(this.#files.props.user.permissions(), permission, path)) return;
-    throw new SftpError(SftpStatus.permissionDenied, `${path}: exists, and replacing files is not permitted here`);
+  #refuseReplacing(path: VirtualPath): string | undefined {
+    if (isPermitted(this.#files.props.user.permissions(), 'Overwrite', path)) return undefined;
+    return `${path}: exists, and replacing files is not permitted here`;
   }
 
   end(): void {
     for (const upload of this.#uploads.values()) upload.abandon();
-  }
-}
-
-function refuseUnsupported(file: StoredFile, attributes: FileAttributes): void {
-  if (attributes.sizeBytes !== undefined && attributes.sizeBytes !== file.sizeBytes) {
-    throw new SftpError(SftpStatus.unsupported, 'changing the size of a finished file is not supported');
-  }
-  const shown = attributesOf(file);
-  if (attributes.mode !== undefined && (attributes.mode & 0o7777) !== ((shown.mode ?? FILE_MODE) & 0o7777)) {
-    throw new SftpError(SftpStatus.unsupported, 'file modes are not kept: access is governed by the permissions of the user');
-  }
-  if ((attributes.uid ?? 0) !== 0 || (attributes.gid ?? 0) !== 0) {
-    throw new SftpError(SftpStatus.unsupported, 'owners are not kept: access is governed by the permissions of the user');
   }
 }

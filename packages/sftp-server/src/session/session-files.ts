@@ -1,7 +1,7 @@
 import type { CommitPlan, OperationIntent } from '@skiff/database/operation-log';
 import type { PermissionRule } from '@skiff/model/permission';
 import { lockKeyOf, type OperationId, type OperationKind } from '@skiff/model/upload-state';
-import { type BlobName, type Jail, PathError, toBlobName, type VirtualPath } from '@skiff/model/virtual-path';
+import { type BlobName, type Jail, PathError, parseVirtualPath, toBlobName, type VirtualPath } from '@skiff/model/virtual-path';
 import type { Logger } from '@skiff/runtime/logger';
 import { SftpError, SftpStatus } from '@skiff/sftp-protocol/sftp-error';
 import type { StoredFile } from '@skiff/storage/file-store';
@@ -52,6 +52,18 @@ export class SessionFiles {
       return toBlobName(this.props.user.jail, path);
     } catch (error) {
       if (error instanceof PathError) throw new SftpError(SftpStatus.failure, error.message, error);
+      throw error;
+    }
+  }
+
+  /** The path of a blob, as this user sees it; `undefined` for one outside the user's home. */
+  pathOf(name: string): VirtualPath | undefined {
+    const { jail } = this.props.user;
+    if (jail !== '' && !name.startsWith(`${jail}/`)) return undefined;
+    try {
+      return parseVirtualPath(jail === '' ? name : name.slice(jail.length));
+    } catch (error) {
+      if (error instanceof PathError) return undefined;
       throw error;
     }
   }

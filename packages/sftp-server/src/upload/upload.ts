@@ -7,11 +7,13 @@ import type { FileAttributes, OpenFile } from '@skiff/sftp-protocol/backend';
 import { SftpError, SftpStatus } from '@skiff/sftp-protocol/sftp-error';
 import type { BudgetHolder, ByteBudget } from '../byte-budget.ts';
 import type { Begun } from '../operations/begin.ts';
-import { finish, withDatabase } from '../operations/finish.ts';
+import { finish } from '../operations/finish.ts';
+import type { DisplaceableUpload } from '../operations/live-uploads.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { type Outcome, throwUnlessCommitted, toSftpError } from '../operations/outcome.ts';
+import { withDatabase } from '../operations/with-database.ts';
 import { FILE_MODE, MTIME_METADATA_KEY } from '../session/attributes.ts';
-import { formatBlockId } from './block-id.ts';
+import { compareOffsets, cutPrefix, formatBlockId } from './block-id.ts';
 import { blockSizeAt } from './block-size.ts';
 import { commitUpload } from './upload-effect.ts';
 
@@ -31,24 +33,28 @@ export interface UploadProps {
   /** Writes the row in state `open`, or `committing` where a plan is given. */
   readonly begin: (plan: CommitPlan | undefined) => Promise<Begun>;
   readonly planEvent: (sizeBytes: number) => CommitPlan['event'];
+  /** Why a file that has come into being meanwhile may not be replaced, if so. */
+  readonly refuseReplacing: () => string | undefined;
   /** A row that exists already: O_EXCL, or an upload that is resumed. */
   readonly resumed?: { readonly ref: OperationRef; readonly blocks: readonly BlockRef[]; readonly sizeBytes: number };
   /** Called exactly once, when the upload holds nothing any more. */
-  readonly onEnd: () => void;
+  readonly onEnd: (upload: Upload) => void;
 }
 
 /**
  * One file on its way from a client to the store. Bytes are staged in blocks while they arrive; the row is written with the
  * first block; CLOSE makes the file appear. A file that fits one block is written by a single put instead.
  */
-export class Upload implements OpenFile, BudgetHolder {
+export class Upload implements OpenFile, BudgetHolder, DisplaceableUpload {
   readonly path: VirtualPath;
   readonly id: OperationId;
   readonly #props: UploadProps;
   readonly #abort = new AbortController();
   #ref: OperationRef | undefined;
   #opening: Promise<OperationRef> | undefined;
-  readonly #blocks: BlockRef[] = [];
+  #blocks: BlockRef[] = [];
+  /** Where this epoch goes on with what earlier ones have staged. */
+  #base: number;
   #parts: Buffer[] = [];
   #partBytes = 0;
   /** Offset up to which bytes were taken from the client. */
@@ -69,7 +75,19 @@ export class Upload implements OpenFile, BudgetHolder {
     this.#blocks.push(...(props.resumed?.blocks ?? []));
     this.#received = props.resumed?.sizeBytes ?? 0;
     this.#partOffset = this.#received;
+    this.#base = this.#received;
+    props.context.uploads.add(this);
     props.budget.register(this);
+  }
+
+  /** False once it has failed, was displaced or has ended: its name is free for another upload of the session. */
+  get isLive(): boolean {
+    return this.#failure === undefined && !this.#ended;
+  }
+
+  /** Whether its row was, or is being, written. */
+  get hasRow(): boolean {
+    return this.#ref !== undefined || this.#opening !== undefined;
   }
 
   /** Bytes received so far: what this session's STAT shows. */
@@ -79,7 +97,7 @@ export class Upload implements OpenFile, BudgetHolder {
 
   write(offset: number, parts: readonly Buffer[], sizeBytes: number): Promise<void> | void {
     if (this.#failure !== undefined) throw this.#failure;
-    if (offset !== this.#received) {
+    if (offset !== this.#received && !this.#rewind(offset)) {
       throw new SftpError(
         SftpStatus.unsupported,
         `writing at offset ${offset} is not supported: ${this.#received} comes next (files are written from start to end)`,
@@ -88,6 +106,21 @@ export class Upload implements OpenFile, BudgetHolder {
     this.#received += sizeBytes;
     const granted = this.#props.budget.acquire(sizeBytes);
     return granted === undefined ? this.#take(parts, sizeBytes) : granted.then(() => this.#take(parts, sizeBytes));
+  }
+
+  /**
+   * The first write of a resumed upload may begin before the end of what was staged: at the length that the client was shown,
+   * before more of it landed, or at the start. What lay behind is dropped.
+   */
+  #rewind(offset: number): boolean {
+    if (this.#received !== this.#base || offset > this.#base) return false;
+    const cut = cutPrefix({ blocks: this.#blocks, sizeBytes: this.#base }, offset);
+    if (cut === undefined) return false;
+    this.#blocks = [...cut.blocks];
+    this.#base = offset;
+    this.#received = offset;
+    this.#partOffset = offset;
+    return true;
   }
 
   #take(parts: readonly Buffer[], sizeBytes: number): Promise<void> | void {
@@ -145,7 +178,7 @@ export class Upload implements OpenFile, BudgetHolder {
     const deadline = context.clock.monotonicMs() + STAGE_PATIENCE_MS;
     try {
       const ref = await this.#open();
-      const id = formatBlockId({ operation: ref.id, epoch: ref.epoch, offset, sizeBytes: content.sizeBytes });
+      const id = formatBlockId({ operation: ref.id, epoch: ref.epoch, base: this.#base, offset, sizeBytes: content.sizeBytes });
       for (let pause = 100; ; pause = Math.min(pause * 2, 2_000)) {
         try {
           await context.store.stageBlock(name, id, content, this.#abort.signal);
@@ -184,6 +217,11 @@ export class Upload implements OpenFile, BudgetHolder {
     this.#dropParts();
   }
 
+  /** Another session has taken the row over: nothing that happens on this handle counts any more. */
+  displace(reason: string): void {
+    this.#fail(new SftpError(SftpStatus.failure, reason));
+  }
+
   #dropParts(): void {
     this.#props.budget.release(this.#partBytes);
     this.#parts = [];
@@ -218,7 +256,13 @@ export class Upload implements OpenFile, BudgetHolder {
     await context.failpoints.hit('upload.committing');
     const { name, id } = this.#props;
     const effect = { store: context.store, id, name, blocks, metadata: plan.metadata, ...(content === undefined ? {} : { content }) };
-    return finish(context, ref, { live: true, priorEtag: plan.priorEtag, attempt: (priorEtag, signal) => commitUpload(effect, priorEtag, signal) });
+    return finish(context, ref, {
+      live: true,
+      mayLandLate: true,
+      priorEtag: plan.priorEtag,
+      refuseReplacing: this.#props.refuseReplacing,
+      attempt: (priorEtag, signal) => commitUpload(effect, priorEtag, signal),
+    });
   }
 
   #plan(blocks: readonly BlockRef[]): CommitPlan {
@@ -236,7 +280,12 @@ export class Upload implements OpenFile, BudgetHolder {
     const { context } = this.#props;
     const ref = this.#ref;
     if (ref === undefined) return (await this.#props.begin(plan)).ref;
-    const answer = await withDatabase(context, () => context.log.committing(ref, plan));
+    const answer = await withDatabase(
+      context,
+      () => context.log.committing(ref, plan),
+      // Came through after all, when nobody waited for it any more: recovery completes it.
+      () => context.parking.park(ref),
+    );
     if (answer === undefined) {
       await context.parking.park(ref);
       throw new SftpError(SftpStatus.failure, 'the service is busy: its database cannot be reached; the upload can be resumed later');
@@ -245,15 +294,16 @@ export class Upload implements OpenFile, BudgetHolder {
   }
 
   #sortedBlocks(): readonly BlockRef[] {
-    // Blocks finish in any order; the id's fixed width makes the offset sort as text once epochs are left out.
-    return this.#blocks.toSorted((a, b) => (a.id.slice(36) < b.id.slice(36) ? -1 : 1));
+    // Blocks finish in any order.
+    return this.#blocks.toSorted(compareOffsets);
   }
 
   /** The channel went away: what has arrived stays resumable, nothing becomes visible. */
   abandon(): void {
     if (this.#ended) return;
     if (this.#ref !== undefined || this.#opening !== undefined) this.relieve();
-    this.#abandonLater().catch((error: unknown) => this.#props.context.logger.error({ operation: this.id, err: error }, 'could not give an upload up'));
+    const { uploads, logger } = this.#props.context;
+    uploads.ending(this.#abandonLater().catch((error: unknown) => logger.error({ operation: this.id, err: error }, 'could not give an upload up')));
   }
 
   async #abandonLater(): Promise<void> {
@@ -272,6 +322,7 @@ export class Upload implements OpenFile, BudgetHolder {
     this.#ended = true;
     this.#dropParts();
     this.#props.budget.unregister(this);
-    this.#props.onEnd();
+    this.#props.context.uploads.remove(this);
+    this.#props.onEnd(this);
   }
 }

@@ -110,7 +110,7 @@ export class Relay {
   }
 }
 
-export function toMessage(event: FileEvent): OutgoingMessage {
+function toMessage(event: FileEvent): OutgoingMessage {
   return {
     messageId: event.id,
     contentType: CLOUD_EVENTS_JSON,

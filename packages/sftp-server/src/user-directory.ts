@@ -3,7 +3,7 @@ import { StoreError } from '@skiff/model/store-error';
 import type { Clock } from '@skiff/runtime/clock';
 
 /** Users known from the last poll may log in this long while the database is away (DESIGN P6); then nobody may. */
-export const MAX_CACHE_AGE_MS = 15 * 60_000;
+const MAX_CACHE_AGE_MS = 15 * 60_000;
 
 /** The endpoint's users, kept as fresh as the last poll. Rows come by revision: a poll without changes reads one number. */
 export class UserDirectory {

@@ -20,7 +20,7 @@ export interface Program {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-export class CommandError extends Error {
+class CommandError extends Error {
   readonly code = 'CommandFailed';
   readonly stderr: string;
   constructor(program: Program, status: string, stderr: string) {

@@ -91,7 +91,7 @@ export interface Delivery {
 }
 
 /** What the application pod has been sent. */
-export async function deliveries(kube: Stage['kube']): Promise<readonly Delivery[]> {
+async function deliveries(kube: Stage['kube']): Promise<readonly Delivery[]> {
   const inbox = await forwardPort({ kube, namespace: NAMESPACE, target: 'service/file-inbox', port: 8080 });
   try {
     const received: unknown = await (await fetch(`http://127.0.0.1:${inbox.port}/received`, { signal: AbortSignal.timeout(10_000) })).json();

@@ -10,7 +10,7 @@ export interface Scenario {
   readonly crashes: number;
 }
 
-export function initialWorld({ uploads, overwrite, outside, crashes }: Scenario): World {
+function initialWorld({ uploads, overwrite, outside, crashes }: Scenario): World {
   const ids = Object.keys(uploads);
   const each = <Value>(value: (id: string) => Value) => Object.fromEntries(ids.map((id) => [id, value(id)]));
   return {
@@ -32,7 +32,7 @@ export function initialWorld({ uploads, overwrite, outside, crashes }: Scenario)
 }
 
 /** What must hold in every world, and what only when nothing can happen any more. Returns the claim that is broken. */
-export function broken(world: World, settled: boolean): string | undefined {
+function broken(world: World, settled: boolean): string | undefined {
   const events = world.events.map((event) => event.id);
   const unevented = world.acknowledged.find((id) => !events.includes(id));
   if (unevented !== undefined) return `acknowledged without an event: ${unevented}`;

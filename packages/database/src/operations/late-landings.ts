@@ -11,7 +11,7 @@ import { drawSequences, lockRows } from './transition.ts';
 /** 5 s after the abort, then twice as long each time up to five minutes: 18 looks reach beyond one hour. */
 const FIRST_LOOK_SECONDS = 5;
 const LONGEST_PAUSE_SECONDS = 300;
-export const MAX_LOOKS = 18;
+const MAX_LOOKS = 18;
 
 const NOW = sql<Date>`UTC_TIMESTAMP(3)`;
 

@@ -31,7 +31,7 @@ export interface AmqpConsumerOptions extends AmqpOptions {
 }
 
 /** The broker's address cannot be used. */
-export class AmqpOptionsError extends Error {
+class AmqpOptionsError extends Error {
   readonly code = 'InvalidTarget';
   constructor(message: string) {
     super(message);

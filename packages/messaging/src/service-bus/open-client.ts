@@ -3,7 +3,7 @@ import { retryingCredential } from './retrying-credential.ts';
 import type { ServiceBusOptions } from './service-bus-options.ts';
 
 /** Longest that one operation of the SDK may take. */
-export const OPERATION_TIMEOUT_MS = 10_000;
+const OPERATION_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 5_000;
 
 /** A new connection, made on first use. Callers retry by themselves with a new client; `maxRetries` is for the SDK's own tries on this one. */

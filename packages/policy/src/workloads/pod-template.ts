@@ -6,7 +6,7 @@ import { type Component, DATABASE_SECRET_KEY, databaseSecretName, selectorLabels
 /** Port of health and metrics in every pod. */
 export const HEALTH_PORT = 8081;
 /** Where the endpoint's settings are mounted. */
-export const SETTINGS_DIRECTORY = '/etc/skiff/endpoint';
+const SETTINGS_DIRECTORY = '/etc/skiff/endpoint';
 export const SETTINGS_KEY = 'endpoint.json';
 const TOKEN_DIRECTORY = '/var/run/secrets/azure/tokens';
 const TOKEN_FILE = 'azure-identity-token';

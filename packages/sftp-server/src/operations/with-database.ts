@@ -3,7 +3,7 @@ import { isTransient, StoreError } from '@skiff/model/store-error';
 import type { OperationContext } from './operation-context.ts';
 
 /** How long a client that waits for its answer is kept while the database is away (DESIGN P9). */
-export const DATABASE_PATIENCE_MS = 30_000;
+const DATABASE_PATIENCE_MS = 30_000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 

@@ -3,7 +3,7 @@ import type { DirectoryEntry, StoredFile } from '@skiff/storage/file-store';
 
 /** POSIX modes that every file and directory shows: permissions are a matter of the user's rules, not of bits (DESIGN P4). */
 export const FILE_MODE = 0o100644;
-export const DIRECTORY_MODE = 0o040755;
+const DIRECTORY_MODE = 0o040755;
 
 /** Metadata key of a modification time that the client has set, in seconds since 1970. */
 export const MTIME_METADATA_KEY = 'skiff_mtime';

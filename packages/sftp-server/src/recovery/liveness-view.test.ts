@@ -28,7 +28,11 @@ function watch() {
       return Promise.resolve([...counters].map(([id, renewals]) => ({ id, renewals })));
     },
   };
-  const view = new LivenessView(registry, { monotonicMs: () => monotonicMs, now: () => new Date((wallMs += 3_600_000)) });
+  const now = () => {
+    wallMs += 3_600_000;
+    return new Date(wallMs);
+  };
+  const view = new LivenessView(registry, { monotonicMs: () => monotonicMs, now });
   return {
     setAway: (value: boolean) => {
       away = value;

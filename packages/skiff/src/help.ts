@@ -20,8 +20,11 @@ Environment
   SKIFF_IMAGE                   operator: image of the pods (also SKIFF_IMAGE_PULL_POLICY, SKIFF_IMAGE_PULL_SECRETS)
   SKIFF_NAMESPACE, SKIFF_SERVICE_ACCOUNT, SKIFF_POD_NAME
                                 operator: its own namespace, ServiceAccount (skiff) and pod
+  SKIFF_SERVICE_ACCOUNT_DIRECTORY
+                                operator: files of its ServiceAccount, where they are not in the usual place
   SKIFF_POD_ENVIRONMENT         operator: further variables of all pods, JSON
   SKIFF_POD_FS_GROUP            operator: group of mounted volumes; 0: the platform chooses (65532)
+  SKIFF_ROUTE_SECRETS_DIR       router: where the secrets of route targets are mounted
   SKIFF_LISTEN_HOST             address to listen on (every one)
   SKIFF_TRANSFER_MEMORY_MIB     memory that all transfers may hold together (96)
   SKIFF_DRAIN_GRACE_SECONDS     how long transfers may go on after SIGTERM (30)

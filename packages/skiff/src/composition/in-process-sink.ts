@@ -4,6 +4,7 @@ import type { EndpointSettings } from '@skiff/model/endpoint-settings';
 import { errorCodeOf } from '@skiff/model/error-code';
 import { isTransient } from '@skiff/model/store-error';
 import type { DesiredEndpoint, EndpointReadiness, EndpointSink } from '@skiff/operator/endpoint-sink';
+import type { SecretReader } from '@skiff/router/secret-reader';
 import type { Logger } from '@skiff/runtime/logger';
 import type { Lease } from '@skiff/sftp-server/lease';
 import type { ProcessParts } from './process-parts.ts';
@@ -24,12 +25,14 @@ export class InProcessSink implements EndpointSink {
   readonly #parts: ProcessParts;
   readonly #resources: ResourceRepository;
   readonly #lease: Lease;
+  readonly #secrets: SecretReader;
   readonly #running = new Map<string, Running>();
 
-  constructor(props: { readonly parts: ProcessParts; readonly resources: ResourceRepository; readonly lease: Lease }) {
+  constructor(props: { readonly parts: ProcessParts; readonly resources: ResourceRepository; readonly lease: Lease; readonly secrets: SecretReader }) {
     this.#parts = props.parts;
     this.#resources = props.resources;
     this.#lease = props.lease;
+    this.#secrets = props.secrets;
   }
 
   async apply(endpoint: DesiredEndpoint, signal: AbortSignal): Promise<EndpointReadiness> {
@@ -55,7 +58,7 @@ export class InProcessSink implements EndpointSink {
     try {
       const props = { settings, endpointId, lease: this.#lease, logger };
       const server = await startSftpServer(this.#parts, { ...props, hostKeys: endpoint.hostKeys.map((key) => key.privateKey) });
-      this.#running.set(endpoint.key, { settings, server, router: startRouter(this.#parts, props), hostKeys });
+      this.#running.set(endpoint.key, { settings, server, router: await startRouter(this.#parts, { ...props, secrets: this.#secrets }), hostKeys });
       return undefined;
     } catch (error) {
       if (isTransient(error)) throw error;

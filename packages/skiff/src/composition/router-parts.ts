@@ -1,13 +1,17 @@
+import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
 import { createDeliveryLog } from '@skiff/database/mysql-delivery-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { createServiceBusConsumer } from '@skiff/messaging/service-bus';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import { createEventFileOpener } from '@skiff/router/event-file';
 import { createRouteTable } from '@skiff/router/route-table';
 import { createRouter, type Router } from '@skiff/router/router';
+import type { SecretReader } from '@skiff/router/secret-reader';
 import { createTargetFactory } from '@skiff/router/target-factory';
 import type { Logger } from '@skiff/runtime/logger';
 import type { Lease } from '@skiff/sftp-server/lease';
 import { VERSION } from '../version.ts';
+import { createStore } from './create-store.ts';
 import type { ProcessParts } from './process-parts.ts';
 
 const MESSAGES_AT_A_TIME = 64;
@@ -18,6 +22,8 @@ export interface RouterParts {
   readonly endpointId: number;
   readonly lease: Lease;
   readonly logger: Logger;
+  /** Gives the secrets that targets name; absent: such targets are unusable, and say so. */
+  readonly secrets: SecretReader | undefined;
 }
 
 export interface RunningRouter {
@@ -25,11 +31,12 @@ export interface RunningRouter {
 }
 
 /** Starts the router of an endpoint that has a queue. */
-export function startRouter(parts: ProcessParts, props: RouterParts): RunningRouter | undefined {
-  const { settings, endpointId, lease, logger } = props;
+export async function startRouter(parts: ProcessParts, props: RouterParts): Promise<RunningRouter | undefined> {
+  const { settings, endpointId, lease, logger, secrets } = props;
   const { database, clock, failpoints, configuration } = parts;
   if (settings.events === null) return undefined;
   const { namespace, queue, endpoint } = settings.events;
+  const store = await createStore(parts, settings);
   const consumer = createServiceBusConsumer({
     namespace,
     queue,
@@ -42,7 +49,16 @@ export function startRouter(parts: ProcessParts, props: RouterParts): RunningRou
     consumer,
     deliveries: createDeliveryLog(database),
     routes: createRouteTable({ resources: createResourceRepository(database), endpointId, logger }),
-    targets: createTargetFactory({ addresses: { allow: configuration.allowedTargetRanges }, userAgent: `skiff/${VERSION}`, concurrency: TARGET_CONCURRENCY }),
+    history: createDeliveryHistory(database),
+    targets: createTargetFactory({
+      addresses: { allow: configuration.allowedTargetRanges },
+      userAgent: `skiff/${VERSION}`,
+      concurrency: TARGET_CONCURRENCY,
+      logger,
+      azure: parts.azure,
+      openFile: createEventFileOpener(store),
+      ...(secrets === undefined ? {} : { secrets }),
+    }),
     clock,
     random: Math.random,
     logger,
@@ -55,6 +71,7 @@ export function startRouter(parts: ProcessParts, props: RouterParts): RunningRou
     stop: async () => {
       await router.stop(AbortSignal.timeout(configuration.drainGraceMs));
       await started;
+      await store.close();
     },
   };
 }

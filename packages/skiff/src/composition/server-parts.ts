@@ -8,20 +8,10 @@ import type { Logger } from '@skiff/runtime/logger';
 import type { Secret } from '@skiff/runtime/secret';
 import type { Lease } from '@skiff/sftp-server/lease';
 import { SftpServer } from '@skiff/sftp-server/sftp-server';
-import { createAzureBlobStore } from '@skiff/storage/azure-blob';
 import type { FileStore } from '@skiff/storage/file-store';
-import { createLocalStore } from '@skiff/storage/local';
+import { createStore } from './create-store.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import type { ProcessParts } from './process-parts.ts';
-
-/** The store that an endpoint's settings name. */
-async function createStore(parts: ProcessParts, settings: EndpointSettings): Promise<FileStore> {
-  const { storage } = settings;
-  if (storage.kind === 'local') return createLocalStore({ root: storage.path });
-  const { storageKey } = parts.configuration;
-  const credential = storageKey === undefined ? parts.azure : { accountName: storage.account, accountKey: storageKey };
-  return createAzureBlobStore({ accountUrl: storage.endpoint, container: storage.container, credential, logger: parts.logger });
-}
 
 function createPublisher(parts: ProcessParts, settings: EndpointSettings): EventPublisher | undefined {
   const { events } = settings;

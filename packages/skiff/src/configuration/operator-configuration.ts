@@ -58,7 +58,8 @@ function kubeSource(environment: Environment): KubeConfigSource {
   const host = environment.text('KUBERNETES_SERVICE_HOST');
   const port = environment.text('KUBERNETES_SERVICE_PORT');
   if (host === undefined || port === undefined) throw new ConfigurationError('there is no Kubernetes here: set KUBECONFIG, or run in a pod');
-  return { kind: 'inCluster', host, port };
+  const directory = environment.text('SKIFF_SERVICE_ACCOUNT_DIRECTORY');
+  return { kind: 'inCluster', host, port, ...(directory === undefined ? {} : { directory }) };
 }
 
 /** A URL with a password goes into a Secret; without one the pods' identity is the proof, and nothing is secret. */

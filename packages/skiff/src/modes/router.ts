@@ -1,4 +1,5 @@
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
+import { createDirectorySecretReader } from '@skiff/router/secret-reader';
 import { readSettings } from '../composition/mounted-endpoint.ts';
 import { startProcessHealth } from '../composition/process-health.ts';
 import { createProcessParts, keepLease } from '../composition/process-parts.ts';
@@ -20,7 +21,9 @@ export async function runRouter({ configuration, environment, logger }: ModeCont
     await waitForSchema(parts, stop.signal);
     const lease = await keepLease(parts, 'router');
     const endpointId = await createResourceRepository(parts.database).endpointId(settings.namespace, settings.name);
-    const router = startRouter(parts, {
+    const secretsDirectory = environment.text('SKIFF_ROUTE_SECRETS_DIR');
+    const router = await startRouter(parts, {
+      secrets: secretsDirectory === undefined ? undefined : createDirectorySecretReader(secretsDirectory),
       settings,
       endpointId,
       lease: lease.lease,

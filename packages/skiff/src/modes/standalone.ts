@@ -9,6 +9,8 @@ import { StoreError } from '@skiff/model/store-error';
 import { createFileHostKeyStore } from '@skiff/operator/file-host-key-store';
 import { createFolderSource } from '@skiff/operator/folder-source';
 import { createOperator } from '@skiff/operator/operator';
+import type { ResourceSource } from '@skiff/operator/resource-source';
+import type { SecretReader } from '@skiff/router/secret-reader';
 import type { Logger } from '@skiff/runtime/logger';
 import type { Secret } from '@skiff/runtime/secret';
 import { selfCheck } from '@skiff/sftp-protocol/self-check';
@@ -99,9 +101,10 @@ async function runWith(parts: ProcessParts, folders: Folders, signal: AbortSigna
   await migrateWhenReady(parts, signal);
   const lease = await keepLease(parts, 'standalone');
   const resources = createResourceRepository(database);
-  const sink = new InProcessSink({ parts, resources, lease: lease.lease });
+  const source = createFolderSource({ directory: folders.manifests, stateDirectory: folders.state, logger });
+  const sink = new InProcessSink({ parts, resources, lease: lease.lease, secrets: secretsOf(source) });
   const operator = createOperator({
-    source: createFolderSource({ directory: folders.manifests, stateDirectory: folders.state, logger }),
+    source,
     repository: resources,
     sink,
     hostKeys: createFileHostKeyStore({ directory: join(folders.state, 'host-keys'), generate: generateHostKey }),
@@ -126,4 +129,14 @@ async function stopAll(logger: Logger, stops: readonly (() => Promise<void>)[]):
       logger.error({ err: error }, 'a part did not stop cleanly');
     }
   }
+}
+
+/** Secrets of route targets, read from the manifests' folder when a delivery needs them. */
+function secretsOf(source: Pick<ResourceSource, 'secretValue'>): SecretReader {
+  return {
+    async read(namespace, { name, key }) {
+      const found = await source.secretValue(namespace, name, key);
+      return found.kind === 'found' ? found.value : undefined;
+    },
+  };
 }

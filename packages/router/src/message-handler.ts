@@ -1,11 +1,11 @@
 import type { DeliveryLog, PendingDelivery } from '@skiff/database/delivery-log';
 import type { IncomingMessage, MessageHandler, Settlement } from '@skiff/messaging/event-bus';
+import { pause } from '@skiff/runtime/abort';
 import type { Failpoints } from '@skiff/runtime/failpoint';
 import type { Logger } from '@skiff/runtime/logger';
 import type { DeliveryLedger } from './delivery-ledger.ts';
 import { decide } from './delivery-policy.ts';
 import { parseMessage, type RoutableMessage } from './message-parser.ts';
-import { pause } from './pause.ts';
 import type { RouterMetrics } from './router-metrics.ts';
 import type { Offer, TargetLane } from './target-lane.ts';
 import { placeOf } from './target-lanes.ts';

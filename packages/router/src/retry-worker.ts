@@ -1,9 +1,9 @@
 import type { ClaimedDelivery, DeliveryLog } from '@skiff/database/delivery-log';
 import type { InstanceId } from '@skiff/model/upload-state';
+import { pause } from '@skiff/runtime/abort';
 import type { Logger } from '@skiff/runtime/logger';
 import type { DeliveryLedger } from './delivery-ledger.ts';
 import { parseMessage } from './message-parser.ts';
-import { pause } from './pause.ts';
 import type { TargetLanes } from './target-lanes.ts';
 
 export interface RetryWorkerProps {

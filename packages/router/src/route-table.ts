@@ -3,8 +3,8 @@ import { objectKey } from '@skiff/model/object-meta';
 import type { RouteRow } from '@skiff/model/resource-rows';
 import { GlobError, parseGlob } from '@skiff/policy/glob';
 import { compileRouteExpression, RouteExpressionError } from '@skiff/policy/route-expression';
+import { pause } from '@skiff/runtime/abort';
 import type { Logger } from '@skiff/runtime/logger';
-import { pause } from './pause.ts';
 
 export interface RouteTableProps {
   readonly resources: Pick<ResourceRepository, 'routesSince'>;

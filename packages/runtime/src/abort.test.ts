@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
-import { DeadlineError, sleep, withDeadline } from './abort.ts';
+import { DeadlineError, pause, sleep, withDeadline } from './abort.ts';
 
 describe('sleep', () => {
   it('ends at once with the reason when the signal aborts, also when it has before', async () => {
@@ -16,6 +16,18 @@ describe('sleep', () => {
     const { signal } = new AbortController();
     for (let round = 0; round < 3; round++) await sleep(1, signal);
     assert.equal(getEventListeners(signal, 'abort').length, 0);
+  });
+});
+
+describe('pause', () => {
+  it('ends without an error when the time is over and when the signal aborts, also when it has before', async () => {
+    const controller = new AbortController();
+    await pause(1, controller.signal);
+    const pausing = pause(60_000, controller.signal);
+    controller.abort(new Error('enough'));
+    await pausing;
+    await pause(60_000, controller.signal);
+    assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
   });
 });
 

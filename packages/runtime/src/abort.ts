@@ -14,6 +14,15 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+/** Waits, or until the signal aborts: for loops that look at the signal themselves. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(ms, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
 /** Something took longer than it may. */
 export class DeadlineError extends Error {
   readonly code = 'DeadlineExceeded';

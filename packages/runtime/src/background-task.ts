@@ -1,3 +1,4 @@
+import { pause } from './abort.ts';
 import type { Logger } from './logger.ts';
 
 /** Longest pause after failures, unless the task says otherwise. */
@@ -47,17 +48,4 @@ async function loop({ name, intervalMs, maxPauseMs = MAX_PAUSE_MS, logger, run }
     const pauseMs = Math.min(intervalMs * 2 ** Math.min(failures, 10), Math.max(maxPauseMs, intervalMs));
     await pause(pauseMs * (0.9 + Math.random() * 0.2), signal);
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end, { once: true });
-  });
 }

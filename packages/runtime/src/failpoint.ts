@@ -15,6 +15,7 @@ export const FAILPOINT_NAMES = [
   'upload.staged',
   'upload.closing',
   'upload.committing',
+  'upload.sending',
   'upload.blobCommitted',
   'upload.committed',
   'relay.claimed',

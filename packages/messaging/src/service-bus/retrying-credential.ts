@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { backoffMs } from './backoff.ts';
+import { backOffDelayMs } from '@skiff/runtime/retry';
 import type { ServiceBusTokenCredential } from './service-bus-options.ts';
 
 const ATTEMPTS = 4;
-const BACKOFF = { baseMs: 200, capMs: 2_000, random: Math.random };
+const BACKOFF = { minDelayMs: 200, maxDelayMs: 2_000 };
 const ATTEMPT_TIMEOUT_MS = 10_000;
 
 /**
@@ -19,7 +19,7 @@ export function retryingCredential(credential: ServiceBusTokenCredential): Servi
           return await withTimeout(credential, scopes);
         } catch (error) {
           if (attempt === ATTEMPTS) throw error;
-          await delay(backoffMs(attempt - 1, BACKOFF));
+          await delay(backOffDelayMs(attempt, BACKOFF, Math.random));
         }
       }
     },

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
 import { StoreError } from '@skiff/model/store-error';
+import { backOffDelayMs } from '@skiff/runtime/retry';
 import type { EventConsumer, MessageHandler, Settlement } from '../event-bus.ts';
-import { backoffMs } from './backoff.ts';
 import { toIncomingMessage } from './incoming-message.ts';
 import { type Ending, ReceiverGeneration } from './receiver-generation.ts';
 import { toStoreError } from './service-bus-error.ts';
@@ -13,7 +13,7 @@ const RECYCLE_AFTER_MS = 30 * 60_000;
 /** A link that is silent for so long may be dead without anybody having said so. Reconnecting is cheap. */
 const RECYCLE_IDLE_AFTER_MS = 2 * 60_000;
 const CHECK_EVERY_MS = 5_000;
-const BACKOFF = { baseMs: 200, capMs: 5_000, random: Math.random };
+const BACKOFF = { minDelayMs: 200, maxDelayMs: 5_000 };
 /** For giving messages back and closing after the handlers were aborted; a broker that is gone must not hold up a stop. */
 const SETTLE_GRACE_MS = 2_000;
 /** A connection that lasted so long counts as good: the next failure starts at the shortest wait again. */
@@ -70,8 +70,8 @@ export class ServiceBusConsumer implements EventConsumer {
       const openedAt = performance.now();
       const ending = await this.#runGeneration(handler);
       if (ending.kind === 'recycled') continue;
-      failures = performance.now() - openedAt > GOOD_AFTER_MS ? 0 : failures + 1;
-      const waitMs = backoffMs(failures, BACKOFF);
+      failures = performance.now() - openedAt > GOOD_AFTER_MS ? 1 : failures + 1;
+      const waitMs = backOffDelayMs(failures, BACKOFF, Math.random);
       logger.warn({ err: toStoreError(ending.error, 'receive'), queue, waitMs }, 'receiving failed, connecting again');
       await delay(waitMs, undefined, { signal: this.#stopping.signal }).catch(() => 'stopped while waiting');
     }

@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreError } from '@skiff/model/store-error';
+import { backOffDelayMs } from '@skiff/runtime/retry';
 import type { EventPublisher, OutgoingMessage } from '../event-bus.ts';
-import { backoffMs } from './backoff.ts';
 import { checkIds, groupBySession, sendInBatches } from './send-in-batches.ts';
 import { SenderSlot } from './sender-slot.ts';
 import { toStoreError } from './service-bus-error.ts';
 import type { ServiceBusOptions } from './service-bus-options.ts';
 
 const ATTEMPTS = 3;
-const BACKOFF = { baseMs: 100, capMs: 2_000, random: Math.random };
+const BACKOFF = { minDelayMs: 100, maxDelayMs: 2_000 };
 const PUBLISH_TIMEOUT_MS = 30_000;
 /** Doubles with each attempt. A link that the broker detaches under a send leaves the SDK waiting: better a new connection soon. */
 const FIRST_ATTEMPT_TIMEOUT_MS = 3_000;
@@ -63,7 +63,7 @@ export class ServiceBusPublisher implements EventPublisher {
         // A throttled namespace wants fewer calls: the caller waits and tries again.
         if (attempt === ATTEMPTS || failure.code !== 'unavailable') throw failure;
         this.#options.logger.debug({ err: failure, attempt, queue: this.#options.queue }, 'send failed, trying again');
-        await delay(backoffMs(attempt - 1, BACKOFF), undefined, { signal: stop });
+        await delay(backOffDelayMs(attempt, BACKOFF, Math.random), undefined, { signal: stop });
       }
     }
   }

@@ -19,6 +19,15 @@ export interface Begun {
   readonly sequence: bigint | null;
 }
 
+export interface BeginOptions {
+  /** Asked for a name that nobody has: a living upload of the same user is in the way as well. */
+  readonly exclusive?: boolean;
+}
+
+interface Claim extends BeginOptions {
+  readonly intent: OperationIntent;
+}
+
 export const DATABASE_AWAY = 'the service is busy: its database cannot be reached; try again later';
 
 /**
@@ -26,8 +35,8 @@ export const DATABASE_AWAY = 'the service is busy: its database cannot be reache
  * upload of the same user: its client has lost its connection and starts again. One that another living writer holds refuses
  * the newcomer, with the reason.
  */
-export async function beginOperation(context: OperationContext, resolve: Resolve, intent: OperationIntent): Promise<Begun> {
-  const begun = await takeLocks(context, resolve, intent);
+export async function beginOperation(context: OperationContext, resolve: Resolve, intent: OperationIntent, options: BeginOptions = {}): Promise<Begun> {
+  const begun = await takeLocks(context, resolve, { intent, ...options });
   try {
     await settleDirectories(context, resolve, intent);
     return begun;
@@ -37,7 +46,7 @@ export async function beginOperation(context: OperationContext, resolve: Resolve
   }
 }
 
-async function takeLocks(context: OperationContext, resolve: Resolve, intent: OperationIntent): Promise<Begun> {
+async function takeLocks(context: OperationContext, resolve: Resolve, { intent, exclusive = false }: Claim): Promise<Begun> {
   const deadline = context.clock.monotonicMs() + HOLDER_PATIENCE_MS;
   for (;;) {
     const answer = await withDatabase(
@@ -51,7 +60,7 @@ async function takeLocks(context: OperationContext, resolve: Resolve, intent: Op
     const result = answer.value;
     if (result.kind === 'begun') return { ref: { id: intent.id, epoch: result.epoch }, sequence: result.sequence };
     const { holder } = result;
-    const settled = holder === undefined || (await displace(context, resolve, { holder, intent }));
+    const settled = holder === undefined || (await displace(context, resolve, { holder, intent, exclusive }));
     if (settled) continue;
     if (context.clock.monotonicMs() >= deadline) throw inUse(holder);
     await sleep(LOOK_EVERY_MS);
@@ -59,7 +68,11 @@ async function takeLocks(context: OperationContext, resolve: Resolve, intent: Op
 }
 
 /** Whether it is worth trying again at once. @throws {SftpError} when the holder is not to be displaced. */
-async function displace(context: OperationContext, resolve: Resolve, { holder, intent }: { holder: OperationRow; intent: OperationIntent }): Promise<boolean> {
+async function displace(
+  context: OperationContext,
+  resolve: Resolve,
+  { holder, intent, exclusive }: Claim & { readonly holder: OperationRow },
+): Promise<boolean> {
   if (holder.state === 'committing') {
     // Its owner, if it lives, is about to finish; if not, anybody may finish it, and must before the name can be used again.
     if (holder.owner !== null) return false;
@@ -67,7 +80,7 @@ async function displace(context: OperationContext, resolve: Resolve, { holder, i
     return (await context.log.find(holder.id))?.state !== 'committing';
   }
   const sameUser = holder.username === intent.username && holder.endpointId === intent.endpointId;
-  const startsAgain = sameUser && holder.kind === 'upload' && intent.kind === 'upload';
+  const startsAgain = sameUser && holder.kind === 'upload' && intent.kind === 'upload' && exclusive !== true;
   if (holder.owner !== null && !startsAgain) {
     if (holder.kind === 'setstat') return false;
     throw inUse(holder);

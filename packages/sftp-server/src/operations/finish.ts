@@ -56,9 +56,16 @@ async function tryToFinish(context: OperationContext, ref: OperationRef, props: 
   for (;;) {
     const budgetMs = deadline - context.clock.monotonicMs();
     if (budgetMs <= 0) return park(context, ref, 'the storage did not answer in time');
-    if (!(await holdsLease(context, budgetMs))) return park(context, ref, 'this server cannot reach its database');
+    if (context.lease.remainingMs() < budgetMs) {
+      if (!(await renewedLease(context, budgetMs))) return park(context, ref, 'this server cannot reach its database');
+      // The lease had run low, or out: somebody may have gone on with this operation meanwhile.
+      const present = priorEtag;
+      const owned = await withDatabase(context, () => context.log.setPriorEtag(ref, present));
+      if (owned?.value !== true) return owned === undefined ? park(context, ref, 'the database cannot be reached') : finishedByOthers(context, ref);
+    }
     let effect: Effect;
     try {
+      await context.failpoints.hit('upload.sending');
       effect = await props.attempt(priorEtag, AbortSignal.timeout(Math.ceil(budgetMs)));
     } catch (error) {
       if (!mayPass(error)) {
@@ -90,9 +97,8 @@ async function tryToFinish(context: OperationContext, ref: OperationRef, props: 
   }
 }
 
-/** Whether nobody may regard this process as dead before the budget is spent; a renewal that is late is made up for first. */
-async function holdsLease({ lease, logger }: OperationContext, budgetMs: number): Promise<boolean> {
-  if (lease.remainingMs() >= budgetMs) return true;
+/** Makes up for a renewal that is late. Whether nobody may regard this process as dead then before the budget is spent. */
+async function renewedLease({ lease, logger }: OperationContext, budgetMs: number): Promise<boolean> {
   const renewal = lease.renew().catch((error: unknown) => logger.warn({ err: error }, 'lease could not be renewed'));
   const patience = new AbortController();
   await Promise.race([renewal, sleep(RENEWAL_TIMEOUT_MS, undefined, { signal: patience.signal }).catch(() => undefined)]);

@@ -77,7 +77,8 @@ export class FileSession implements SftpBackend {
   /** The lock is taken before the last look: whoever came first has the name. */
   async #startExclusively(path: VirtualPath, flags: OpenFlags): Promise<Upload> {
     const props = this.#uploadProps(path, null);
-    const { ref } = await props.begin(undefined);
+    const { id, name } = props;
+    const { ref } = await this.#files.begin({ id, kind: 'upload', name, priorEtag: null, plan: undefined, exclusive: true });
     try {
       this.#checkPresent(path, await this.#files.stat(path), flags);
     } catch (error) {

@@ -115,6 +115,7 @@ export class SessionFiles {
     readonly target?: BlobName;
     readonly priorEtag: string | null;
     readonly plan: CommitPlan | undefined;
+    readonly exclusive?: boolean;
   }): Promise<Begun> {
     const { context, user } = this.props;
     const names = subject.target === undefined ? [subject.name] : [subject.name, subject.target];
@@ -131,6 +132,6 @@ export class SessionFiles {
       priorEtag: subject.priorEtag,
       ...(subject.plan === undefined ? {} : { plan: subject.plan }),
     };
-    return beginOperation(context, (row) => finishOrphan(context, row), intent);
+    return beginOperation(context, (row) => finishOrphan(context, row), intent, { exclusive: subject.exclusive === true });
   }
 }

@@ -36,7 +36,9 @@ generate: setup ## Write the CRDs and the reference docs from the schemas
 test: ## Everything quick: lint, units, contract suites, the real parts end to end
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory lint
-	@$(NODE) --test --test-concurrency=2 --test-timeout=300000 "packages/*/src/**/*.test.ts" "tools/*.test.ts" "test/**/*.test.ts"
+	@$(NODE) --test --test-concurrency=2 --test-timeout=300000 "packages/*/src/**/*.test.ts" "tools/*.test.ts" "test/**/!(*.timing).test.ts"
+	@echo 'Now what measures time or memory, one after the other'
+	@$(NODE) --test --test-concurrency=1 --test-timeout=300000 "test/**/*.timing.test.ts"
 
 .PHONY: e2e
 e2e: ## A real cluster from nothing: image, chart, quickstart, partners from outside (needs root; SKIFF_E2E_KUBECONFIG names another)

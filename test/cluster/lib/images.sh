@@ -80,7 +80,9 @@ base_image() {
   buildah add -q "$c" "$root" / >/dev/null
   m=$(buildah mount "$c")
   install -D "$(readlink -f "$node_binary")" "$m/usr/local/bin/node"
-  npm=$(npm root -g 2>/dev/null || true)/npm
+  # Where the command leads: `npm root -g` asks whichever Node is first on the PATH, and the project's brings no npm.
+  npm=$(readlink -f "$(command -v npm || true)")
+  npm=${npm%/bin/*}
   if [ -d "$npm" ]; then
     mkdir -p "$m/usr/local/lib/node_modules"
     cp -a "$npm" "$m/usr/local/lib/node_modules/"

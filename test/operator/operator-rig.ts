@@ -10,7 +10,7 @@ import type { KubeClient } from '@skiff/kube/kube-client';
 import { loadKubeTarget } from '@skiff/kube/kube-config';
 import { isRecord, type KubeObject } from '@skiff/kube/kube-object';
 import type { ResourceType } from '@skiff/kube/resource-type';
-import { parse, stringify } from 'yaml';
+import { parse } from 'yaml';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
 import { SkiffProcess } from '../support/skiff-process.ts';
 
@@ -31,6 +31,7 @@ export class OperatorRig implements AsyncDisposable {
   readonly client: KubeClient;
   readonly #folder: string;
   readonly #operators: SkiffProcess[] = [];
+  #server = new URL('https://localhost');
 
   private constructor(props: { readonly controlPlane: ControlPlane; readonly database: TestDatabase; readonly client: KubeClient; readonly folder: string }) {
     this.controlPlane = props.controlPlane;
@@ -77,26 +78,26 @@ export class OperatorRig implements AsyncDisposable {
     if (rendered.code !== 0) throw new Error(rendered.output);
     await this.kubectl(['apply', '-f', '-'], rendered.output);
     const token = (await this.kubectl(['create', 'token', INSTALLED.serviceAccount, '-n', INSTALLED.namespace, '--duration', '2h'])).output.trim();
-    const kubeconfig = withToken(this.controlPlane.kubeconfig, token);
-    await writeFile(this.operatorKubeconfig, kubeconfig, { mode: 0o600 });
-  }
-
-  get operatorKubeconfig(): string {
-    return join(this.#folder, 'kubeconfig');
+    const { server, certificateAuthority } = clusterOf(this.controlPlane.kubeconfig);
+    const files = { token, 'ca.crt': certificateAuthority, namespace: INSTALLED.namespace };
+    for (const [name, content] of Object.entries(files)) await writeFile(join(this.#folder, name), content, { mode: 0o600 });
+    this.#server = server;
   }
 
   /** Starts `skiff operator` as a pod of the chart would. */
-  startOperator(name: string, env: Readonly<Record<string, string>> = {}): SkiffProcess {
+  startOperator(name: string, main?: string): SkiffProcess {
     const operator = new SkiffProcess({
+      ...(main === undefined ? {} : { main }),
       args: ['operator'],
       env: {
-        KUBECONFIG: this.operatorKubeconfig,
+        KUBERNETES_SERVICE_HOST: this.#server.hostname,
+        KUBERNETES_SERVICE_PORT: this.#server.port,
+        SKIFF_SERVICE_ACCOUNT_DIRECTORY: this.#folder,
         SKIFF_NAMESPACE: INSTALLED.namespace,
         SKIFF_SERVICE_ACCOUNT: INSTALLED.serviceAccount,
         SKIFF_POD_NAME: name,
         SKIFF_IMAGE: 'skiff.example/skiff:test',
         SKIFF_DATABASE_URL: this.database.url.reveal(),
-        ...env,
       },
     });
     this.#operators.push(operator);
@@ -192,11 +193,12 @@ export async function until<Value>(what: string, expected: Value, check: () => P
   }
 }
 
-/** The kubeconfig with a bearer token in place of the admin's certificate. */
-function withToken(kubeconfig: string, token: string): string {
+function clusterOf(kubeconfig: string): { readonly server: URL; readonly certificateAuthority: string } {
   const config: unknown = parse(kubeconfig);
-  if (!isRecord(config) || !Array.isArray(config.users)) throw new Error('not a kubeconfig');
-  return stringify({ ...config, users: config.users.filter(isRecord).map(({ name }) => ({ name, user: { token } })) });
+  const first: unknown = isRecord(config) && Array.isArray(config.clusters) ? config.clusters[0] : undefined;
+  const cluster = isRecord(first) && isRecord(first.cluster) ? first.cluster : {};
+  const authority = Buffer.from(String(cluster['certificate-authority-data']), 'base64').toString('utf8');
+  return { server: new URL(String(cluster.server)), certificateAuthority: authority };
 }
 
 async function run(command: string, args: readonly string[], input = ''): Promise<Ran> {

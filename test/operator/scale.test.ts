@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openDatabase } from '@skiff/database/connect';
@@ -11,9 +14,10 @@ import { sql } from 'kysely';
 import type { SkiffProcess } from '../support/skiff-process.ts';
 import { conditionOf, OperatorRig, until } from './operator-rig.ts';
 
+const ROOT = join(import.meta.dirname, '..', '..');
 const USERS = 4_000;
 const PARALLEL = 16;
-/** Issue 4: all Ready ≤ 60 s, ≤ 256 MiB, ≤ 1.5 API writes per changed object, none in 60 steady seconds, a change effective ≤ 5 s. */
+/** The bundle is measured as the image starts it: Node's type stripping alone takes 50 MiB. Issue 4: all Ready ≤ 60 s, ≤ 256 MiB, ≤ 1.5 API writes per changed object, none in 60 steady seconds, a change effective ≤ 5 s. */
 const LIMITS = { readyMs: 60_000, rssMiB: 256, writesPerUser: 1.5, changeMs: 5_000 };
 const STEADY_MS = 62_000;
 const CHANGES = 20;
@@ -35,19 +39,31 @@ async function peakRssMiB(pid: number): Promise<number> {
   return Math.round(Number(line?.[1]) / 1024);
 }
 
+/** User and system time; a tick is 10 ms on every Linux there is. */
+async function cpuSecondsOf(pid: number): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
 describe(`${USERS} users on a Kubernetes API`, () => {
   const { signal } = new AbortController();
   let rig: OperatorRig;
   let operator: SkiffProcess;
+  let folder: string;
 
   before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'skiff-bundle-'));
+    execFileSync(process.execPath, [join(ROOT, 'tools', 'bundle.ts'), folder]);
     rig = await OperatorRig.start(['default']);
     const storage = { azureBlob: { account: 'contoso', container: 'files' } };
     await rig.apply({ apiVersion: 'skiff.dev/v1alpha1', kind: 'SftpEndpoint', metadata: { name: 'main', namespace: 'default' }, spec: { storage } });
     for (let start = 0; start < USERS; start += PARALLEL)
       await Promise.all(Array.from({ length: PARALLEL }, (_, offset) => rig.client.create(SftpUsers, user(start + offset), { signal })));
   });
-  after(() => rig?.[Symbol.asyncDispose]());
+  after(async () => {
+    await rig?.[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
 
   const readyUsers = async () => {
     const { items } = await rig.client.listPage(SftpUsers, { limit: 0, signal });
@@ -57,18 +73,20 @@ describe(`${USERS} users on a Kubernetes API`, () => {
   it('are all ready within the limits of time, memory and writes', async () => {
     const before = await rig.apiWrites();
     const began = performance.now();
-    operator = rig.startOperator('operator-0');
+    operator = rig.startOperator('operator-0', join(folder, 'main.js'));
     await operator.waitFor('leadership', (line) => line.msg === 'leading', 30_000);
     for (;;) {
       if ((await readyUsers()) === USERS) break;
       assert.ok(performance.now() - began < 2 * LIMITS.readyMs, operator.describe());
-      await sleep(500);
+      // Listing them all costs the API server more than what is measured.
+      await sleep(2_000);
     }
     const readyMs = Math.round(performance.now() - began);
     const writesPerUser = ((await rig.apiWrites()) - before) / USERS;
     const rssMiB = await peakRssMiB(operator.pid);
+    const cpuSeconds = await cpuSecondsOf(operator.pid);
     console.log(
-      `${USERS} users ready after ${readyMs} ms from the start of the process, ${writesPerUser.toFixed(3)} API writes per user, peak RSS ${rssMiB} MiB`,
+      `${USERS} users ready after ${readyMs} ms from the start of the process, ${writesPerUser.toFixed(3)} API writes per user, peak RSS ${rssMiB} MiB, ${cpuSeconds.toFixed(1)} s of CPU`,
     );
     assert.ok(readyMs <= LIMITS.readyMs && writesPerUser <= LIMITS.writesPerUser && rssMiB <= LIMITS.rssMiB);
   });

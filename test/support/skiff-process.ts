@@ -22,6 +22,8 @@ export interface LogLine {
 }
 
 export interface SkiffProcessProps {
+  /** The program's main module. Default: that of the sources. */
+  readonly main?: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly onLine?: (line: LogLine) => void;
@@ -36,7 +38,7 @@ export class SkiffProcess {
 
   constructor(props: SkiffProcessProps) {
     const { NODE_OPTIONS: _options, ...inherited } = process.env;
-    this.#child = spawn(process.execPath, [...NODE_FLAGS, PROGRAM, ...props.args], {
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, props.main ?? PROGRAM, ...props.args], {
       env: { MALLOC_ARENA_MAX: '2', ...inherited, ...props.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

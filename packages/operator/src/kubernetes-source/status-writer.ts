@@ -57,7 +57,7 @@ export class StatusWriter {
       const { object } = await this.#applier.applyStatus(request, { signal, fence, timeoutMs: WRITE_TIMEOUT_MS });
       const key = refKey(ref);
       this.#ahead.delete(key);
-      this.#ahead.set(key, object);
+      this.#ahead.set(key, statusOnly(object));
       const [oldest] = this.#ahead.keys();
       if (this.#ahead.size > MAX_AHEAD && oldest !== undefined) this.#ahead.delete(oldest);
     } catch (error) {
@@ -75,6 +75,17 @@ export class StatusWriter {
   #current(ref: ResourceRef, known: KubeObject | undefined): KubeObject | undefined {
     return newerObject(known, this.#ahead.get(refKey(ref)));
   }
+}
+
+/** The rest is in the store already, and twice the memory with it. */
+function statusOnly({ apiVersion, kind, metadata, status }: KubeObject): KubeObject {
+  const { name, namespace, uid, resourceVersion } = metadata;
+  const known = {
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+  };
+  return { apiVersion, kind, metadata: { name, ...known }, status };
 }
 
 export interface WrittenStatus extends StatusDetails {

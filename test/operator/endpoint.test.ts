@@ -4,10 +4,10 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import type { ResourceRepository } from '@skiff/database/resource-rows';
-import { isRecord } from '@skiff/kube/kube-object';
 import {
   ConfigMaps,
   Deployments,
+  EventRoutes,
   HorizontalPodAutoscalers,
   NetworkPolicies,
   PodDisruptionBudgets,
@@ -17,6 +17,7 @@ import {
   SftpEndpoints,
   SftpUsers,
 } from '@skiff/kube/resource-type';
+import { isRecord } from '@skiff/model/is-record';
 import type { SkiffProcess } from '../support/skiff-process.ts';
 import { conditionOf, OperatorRig, until } from './operator-rig.ts';
 
@@ -180,6 +181,25 @@ describe('the operator on a Kubernetes API', () => {
     await until('shut out', 'False NotAllowedByEndpoint', () => ready(SftpUsers, 'dora', 'partners-eu'));
     assert.equal(await rows.findUser(await rows.endpointId('default', 'partners'), 'dora'), undefined);
     console.log(`access was used ${grantedMs} ms after it had been granted`);
+  });
+
+  it("gathers the secrets of routes for the routers, follows their changes, and takes them away with the route", async () => {
+    const gathered = async () => {
+      const data = (await rig.get(Secrets, 'skiff-partners-route-secrets'))?.data;
+      const value = isRecord(data) ? data['default_app-token_token'] : undefined;
+      return typeof value === 'string' ? Buffer.from(value, 'base64').toString() : '';
+    };
+    const http = { url: 'https://app.example/files', authentication: { bearer: { tokenSecretRef: { name: 'app-token', key: 'token' } } } };
+    const spec = { endpointRef: { name: 'partners' }, targets: [{ name: 'app', http }] };
+    await rig.apply({ apiVersion: 'skiff.dev/v1alpha1', kind: 'EventRoute', metadata: { name: 'signed', namespace: 'default' }, spec });
+    await until('no Secret', 'False SecretNotFound', () => rig.condition(EventRoutes, 'signed', 'Ready'));
+    await rig.kubectl(['create', 'secret', 'generic', 'app-token', '--from-literal=token=one', '--from-literal=other=two']);
+    await until('the token', 'one', gathered);
+    await rig.kubectl(['patch', 'secret', 'app-token', '--type=merge', '-p', '{"stringData":{"token":"three"}}']);
+    await until('the new token', 'three', gathered);
+    assert.ok(!JSON.stringify((await rig.get(Secrets, 'skiff-partners-route-secrets'))?.data).includes('other'));
+    await rig.kubectl(['delete', 'evr', 'signed']);
+    await until('nothing', undefined, () => rig.get(Secrets, 'skiff-partners-route-secrets'), 70_000);
   });
 
   it('runs no endpoint where it may not, and says what to run', async () => {

@@ -1,7 +1,5 @@
 import { isRecord } from '@skiff/model/is-record';
 
-export { isRecord };
-
 /** The part of `metav1.ObjectMeta` that this package reads. */
 export interface KubeMeta {
   readonly name: string;

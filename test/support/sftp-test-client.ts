@@ -90,6 +90,18 @@ export class SftpTestClient {
     return this.#call((done) => this.#sftp.readFile(path, done));
   }
 
+  /** At most so many bytes; empty at the end of the file. */
+  read(handle: Buffer, offset: number, length: number): Promise<Buffer> {
+    const buffer = Buffer.alloc(length);
+    return this.#call<Buffer>((done) =>
+      this.#sftp.read(handle, buffer, 0, length, offset, (error, bytesRead) => {
+        // Status 1 is the end of the file.
+        if (error !== undefined && error !== null && !('code' in error && error.code === 1)) done(error, buffer);
+        else done(undefined, buffer.subarray(0, error ? 0 : bytesRead));
+      }),
+    );
+  }
+
   /** `undefined` when there is no such file. */
   async sizeOf(path: string): Promise<number | undefined> {
     try {

@@ -22,6 +22,7 @@ lint: setup ## Types, format and lint, layers, dead exports, drift of generated 
 	@$(BIN)/@biomejs/biome/bin/biome check --error-on-warnings .
 	@$(NODE) tools/check-layers.ts
 	@$(NODE) tools/generate.ts --check
+	@$(NODE) tools/chart.ts --check
 	@$(BIN)/knip/bin/knip.js
 
 .PHONY: format
@@ -31,6 +32,7 @@ format: setup ## Format and fix what can be fixed
 .PHONY: generate
 generate: setup ## Write the CRDs and the reference docs from the schemas
 	@$(NODE) tools/generate.ts
+	@$(NODE) tools/chart.ts
 
 .PHONY: test
 test: ## Everything quick: lint, units, contract suites, the real parts end to end

@@ -48,10 +48,13 @@ function toPlain(node: unknown): unknown {
   return typeof node === 'object' && node !== null && 'toJSON' in node && typeof node.toJSON === 'function' ? node.toJSON() : node;
 }
 
+/** Columns as wide as their widest cell, as the formatter wants them. */
 function table(values: readonly Value[]): string {
   const cell = (text: string): string => text.replaceAll('|', '\\|');
-  const rows = values.map(({ path, preset, text }) => `| \`${path}\` | \`${cell(preset)}\` | ${cell(text)} |`);
-  return ['| Value | Default | Meaning |', '| --- | --- | --- |', ...rows].join('\n');
+  const rows = [['Value', 'Default', 'Meaning'], ...values.map(({ path, preset, text }) => [`\`${path}\``, `\`${cell(preset)}\``, cell(text)])];
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map((row) => `| ${row.map((text, column) => text.padEnd(widths[column] ?? 0)).join(' | ')} |`);
+  return [lines[0], `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...lines.slice(1)].join('\n');
 }
 
 function generated(): ReadonlyMap<string, string> {

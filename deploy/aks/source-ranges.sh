@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 { kubectl get sftpendpoints --all-namespaces -o json; kubectl get sftpusers --all-namespaces -o json; } | jq -s '
   (.[0].items | map({key: (.metadata.namespace + "/" + .metadata.name), value: .spec.allowedSourceRanges}) | from_entries) as $endpoints
   | [ .[1].items[] | select(.spec.suspend != true)
-      | (.spec.endpointRef.namespace // .metadata.namespace) + "/" + .spec.endpointRef.name as $endpoint
+      | ((.spec.endpointRef.namespace // .metadata.namespace) + "/" + .spec.endpointRef.name) as $endpoint
       | .spec.allowedSourceRanges // $endpoints[$endpoint] ]
   | if any(. == null) then {allowed_source_ranges: []}
     else {allowed_source_ranges: (add // [] | map(select(contains(":") | not)) | unique)} end

@@ -183,7 +183,7 @@ describe('the operator on a Kubernetes API', () => {
     console.log(`access was used ${grantedMs} ms after it had been granted`);
   });
 
-  it("gathers the secrets of routes for the routers, follows their changes, and takes them away with the route", async () => {
+  it('gathers the secrets of routes for the routers, follows their changes, and takes them away with the route', async () => {
     const gathered = async () => {
       const data = (await rig.get(Secrets, 'skiff-partners-route-secrets'))?.data;
       const value = isRecord(data) ? data['default_app-token_token'] : undefined;
@@ -222,7 +222,7 @@ describe('the operator on a Kubernetes API', () => {
     await until('its own', true, async () => JSON.stringify((await rig.get(ConfigMaps, 'skiff-late', 'shop'))?.data ?? {}).includes('contoso'), 40_000);
   });
 
-  it('keeps a user that others named until it is deleted, and then forgets it', async () => {
+  it('forgets a deleted user within 5 s, and gives a free username to the next', async () => {
     const id = await rows.endpointId('default', 'partners');
     await rig.kubectl(['delete', 'sftpu', 'bob']);
     const ms = await until('no row', undefined, () => rows.findUser(id, 'bob'));

@@ -56,7 +56,7 @@ export function routerDeployment(props: DeploymentProps): WorkloadManifest {
       component: 'router',
       identity: identityOf(props),
       graceSeconds: ROUTER_GRACE_SECONDS,
-      environment: [{ name: 'SKIFF_ROUTE_SECRETS', value: ROUTE_SECRET_DIRECTORY }],
+      environment: [{ name: 'SKIFF_ROUTE_SECRETS_DIR', value: ROUTE_SECRET_DIRECTORY }],
       ports: [],
       volumes: [{ name: 'route-secrets', secret: { secretName: routeSecretName(owner.name), defaultMode: READABLE, optional: true } }],
       volumeMounts: [{ name: 'route-secrets', mountPath: ROUTE_SECRET_DIRECTORY, readOnly: true }],

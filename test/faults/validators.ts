@@ -36,7 +36,7 @@ export const noTorn: Validator = ({ attempts, readings, versions }) => {
 };
 
 /** Unique events, by id. */
-export function uniqueEvents(arrivals: readonly Arrival[]): ReadonlyMap<string, Arrival> {
+function uniqueEvents(arrivals: readonly Arrival[]): ReadonlyMap<string, Arrival> {
   return new Map(arrivals.map((arrival) => [arrival.id, arrival]));
 }
 

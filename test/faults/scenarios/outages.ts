@@ -59,7 +59,10 @@ export const databaseDown: Scenario = {
     await uploader.write(handle, content.subarray(0, 3 * MIB));
     const closing = await waiting.open('/database/closing', 'w');
     await waiting.write(closing, contentOf(random.hex(16), 3 * MIB));
-    await sleep(1_000);
+    // Its file is in the store and its row says `committing` when the database goes.
+    const slow = await rig.site.start({ SKIFF_FAILPOINTS: 'upload.blobCommitted=sleep:2500' });
+    const committed = traffic.uploadOnce({ ...plan('committed', 5_000), login: slow.byKey });
+    await sleep(1_500);
     rig.databaseGate.shut();
     progress(`cut off for ${outageMs / 1000} s`);
     const downAt = performance.now();
@@ -74,6 +77,8 @@ export const databaseDown: Scenario = {
     for (const [name, failure] of Object.entries({ 'CLOSE of an upload': await truthful, 'a new small file': await newcomer })) {
       checks.add(`MySQL down: ${name} fails, with the reason, after`, failure / 1000, 's', '<= 35');
     }
+    const unconfirmed = await committed;
+    checks.add('MySQL down: an upload already in the store is not confirmed', unconfirmed?.outcome === 'refused' ? 1 : 0, 'uploads', '== 1');
     await sleep(Math.max(0, outageMs - (performance.now() - downAt)));
     rig.databaseGate.open();
     progress('back');
@@ -95,13 +100,13 @@ export const databaseDown: Scenario = {
     checks.add('MySQL down: live uploads stolen', across.outcome === 'acknowledged' ? 0 : 1, 'uploads', '== 0');
     checks.add('MySQL down: running download intact', attemptOf(await download) === large.id ? 1 : 0, 'downloads', '== 1');
     await traffic.uploadUntilAcknowledged(() => plan('after', 1_000), 30_000);
-    checks.add('MySQL down: servers that had to be restarted', [one, two].filter((server) => !server.process.running).length, 'servers', '== 0');
+    checks.add('MySQL down: servers that had to be restarted', [one, two, slow].filter((server) => !server.process.running).length, 'servers', '== 0');
     // What failed truthfully may still be completed by recovery: the same names again.
     await traffic.uploadUntilAcknowledged(() => plan('closing', 2_000), 60_000);
     await traffic.uploadUntilAcknowledged(() => plan('newcomer', 2_000), 60_000);
     await judge(context, { name: 'MySQL down', directory: 'ann/database', traffic });
     for (const client of clients) client.end();
-    await Promise.all([one.process.stop(), two.process.stop()]);
+    await Promise.all([one, two, slow].map((server) => server.process.stop()));
   },
 };
 

@@ -26,11 +26,12 @@ export const storm: Scenario = {
       for (let index = next++; index < UPLOADS; index = next++) {
         const sizeBytes = index % 50 === 0 ? 1.5 * MIB : random.integer(16, 20_000);
         for (let acknowledged = false; !acknowledged; ) {
-          const server = random.pick(servers) ?? servers.find((one) => one !== undefined);
-          if (server === undefined) {
+          const running = servers.filter((one) => one !== undefined);
+          if (running.length === 0) {
             await sleep(100);
             continue;
           }
+          const server = random.pick(running);
           connection ??= await SftpTestClient.connect(server.byKey).catch(() => undefined);
           if (connection === undefined) {
             await sleep(100);

@@ -47,6 +47,16 @@ e2e: ## A real cluster from nothing: image, chart, quickstart, partners from out
 	@tools/setup.sh test
 	@$(NODE) test/e2e/e2e.ts
 
+.PHONY: faults
+faults: ## Kill, stop, cut off and corrupt real parts under traffic and judge what is left; writes out/faults.json (ONLY="storm", SEED=7)
+	@tools/setup.sh test
+	@$(NODE) test/faults/faults.ts $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
+
+.PHONY: faults-long
+faults-long: ## The same with 20 times the kills and longer outages; about an hour
+	@tools/setup.sh test
+	@$(NODE) test/faults/faults.ts --long $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
+
 .PHONY: bench
 bench: ## Speed beside OpenSSH's own server, in one alternating run; writes out/bench.json
 	@tools/setup.sh bench

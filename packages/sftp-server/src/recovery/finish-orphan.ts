@@ -45,7 +45,7 @@ function attemptOf(context: OperationContext, row: OperationRow, plan: CommitPla
           signal,
         );
     case 'remove':
-      return removeEffect({ store, name, replay: true });
+      return removeEffect({ store, name, replay: true, failpoints });
     case 'rename':
       if (row.targetBlobName === null || plan.sourceEtag === undefined) return () => Promise.resolve({ kind: 'impossible', reason: 'incomplete record' });
       return renameEffect({ store, id, source: name, sourceEtag: plan.sourceEtag, target: row.targetBlobName, metadata: plan.metadata, failpoints });

@@ -18,6 +18,7 @@ import type { SessionFiles } from './session-files.ts';
 export async function removeFile(files: SessionFiles, path: VirtualPath): Promise<void> {
   const file = await existingFile(files, path);
   const name = files.nameOf(path);
+  const { store, failpoints } = files.props.context;
   await change(files, {
     kind: 'remove',
     type: 'dev.skiff.file.removed',
@@ -26,7 +27,7 @@ export async function removeFile(files: SessionFiles, path: VirtualPath): Promis
     name,
     priorEtag: file.etag,
     sizeBytes: file.sizeBytes,
-    attempt: () => removeEffect({ store: files.props.context.store, name, replay: false }),
+    attempt: () => removeEffect({ store, name, replay: false, failpoints }),
   });
 }
 

@@ -9,7 +9,7 @@ import { type FaultRig, startFaultRig } from './fault-rig.ts';
 
 const MIB = 1024 * 1024;
 /** More than the blocks that can be under way beside the one at which the server dies. */
-const FILE_BYTES = 64 * MIB + 13;
+const FILE_BYTES = 48 * MIB + 13;
 const KILLED_AT_BLOCK = 6;
 
 let rig: FaultRig;

@@ -135,11 +135,13 @@ describe('operation log under faults', () => {
     await sql`CREATE TABLE pair (id INT PRIMARY KEY, value INT NOT NULL) ENGINE=InnoDB`.execute(database.queries);
     await sql`INSERT INTO pair VALUES (1, 0), (2, 0)`.execute(database.queries);
     let runs = 0;
+    // Each holds its first row until the other holds its own: then one of them must lose.
+    const bothHoldOne = Promise.withResolvers<void>();
     const bump = (first: number, second: number) =>
       database.transaction(async (trx) => {
-        runs++;
         await sql`UPDATE pair SET value = value + 1 WHERE id = ${first}`.execute(trx);
-        await sleep(30);
+        if (++runs === 2) bothHoldOne.resolve();
+        await bothHoldOne.promise;
         await sql`UPDATE pair SET value = value + 1 WHERE id = ${second}`.execute(trx);
       });
     await Promise.all([bump(1, 2), bump(2, 1)]);

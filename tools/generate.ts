@@ -2,6 +2,8 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { toCrd } from '@skiff/model/crd';
+import { eventSchema, toEventReference } from '@skiff/model/event-reference';
+import { FILE_EVENT_TYPES } from '@skiff/model/file-event';
 import { KINDS } from '@skiff/model/kinds';
 import { API_GROUP } from '@skiff/model/object-meta';
 import { toReference } from '@skiff/model/resource-reference';
@@ -18,6 +20,9 @@ function generatedFiles(): ReadonlyMap<string, string> {
     files.set(`${CRD_FOLDER}/${API_GROUP}_${info.plural}.yaml`, `# ${NOTICE}\n${yaml}`);
   }
   files.set('docs/reference/resources.md', `<!-- ${NOTICE} -->\n\n${toReference()}`);
+  files.set('docs/reference/events.md', `<!-- ${NOTICE} -->\n\n${toEventReference()}`);
+  for (const type of FILE_EVENT_TYPES)
+    files.set(`docs/reference/events/${type}.json`, `${JSON.stringify({ $comment: NOTICE, ...eventSchema(type) }, null, 2)}\n`);
   return files;
 }
 

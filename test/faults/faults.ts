@@ -39,6 +39,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
+// A fault of the harness itself, in a part that nobody waits for yet: clean up all the same.
+process.once('unhandledRejection', (error) => {
+  console.error(error);
+  void end().finally(() => process.exit(1));
+});
+
 console.log(`seed ${seed}`);
 try {
   rig = await startFaultRig({ duplicateWindowMs: DUPLICATE_WINDOW_MS, targets: 2 });

@@ -35,8 +35,6 @@ export class FileSession implements SftpBackend {
       return await this.#openForWriting(path, flags);
     } catch (error) {
       throw toSftpError(error, path);
-    } finally {
-      this.#unfinished.forget();
     }
   }
 
@@ -54,7 +52,7 @@ export class FileSession implements SftpBackend {
     const present = this.#checkPresent(path, await this.#files.recentStat(path), flags);
     if (flags.exclusive) return this.#startExclusively(path, flags);
     if (flags.truncate) return this.#track(new Upload(this.#uploadProps(path, present?.etag ?? null)));
-    const resumed = await takeOverUpload(this.#files, path);
+    const resumed = await takeOverUpload(this.#files, path).finally(() => this.#unfinished.forget());
     if (resumed !== undefined) return this.#track(new Upload({ ...this.#uploadProps(path, resumed.priorEtag, resumed.ref.id), resumed }));
     // What was found unfinished may have been completed just now.
     const now = this.#checkPresent(path, await this.#files.recentStat(path), flags);
@@ -110,7 +108,7 @@ export class FileSession implements SftpBackend {
       onEnd: (upload) => {
         if (this.#uploads.get(path) === upload) this.#uploads.delete(path);
         this.#files.forget(path);
-        this.#unfinished.forget();
+        if (upload.hasRow) this.#unfinished.forget();
       },
     };
   }

@@ -58,7 +58,7 @@ faults-long: ## The same with 20 times the kills and longer outages; about an ho
 	@$(NODE) test/faults/faults.ts --long $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench
-bench: ## Speed beside OpenSSH's own server, in one alternating run; writes out/bench.json
+bench: ## Speed beside OpenSSH's own server, then the way of small files to the application; writes out/bench.json
 	@tools/setup.sh bench
 	@$(NODE) test/bench/bench.ts
 

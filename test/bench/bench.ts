@@ -10,6 +10,7 @@ import { Checks } from '../support/checks.ts';
 import { freePort } from '../support/free-port.ts';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
 import { prepareServerSite } from '../support/sftp-server-process.ts';
+import { addLatencyChecks } from './latency/latency-checks.ts';
 import { startOpenSshServer } from './openssh-server.ts';
 import { cpuSecondsOf, peakRssMibOf } from './process-cpu.ts';
 
@@ -29,6 +30,7 @@ interface Sample {
   readonly cpuSecondsPerGib: number;
 }
 
+const checks = new Checks('bench');
 const dir = await mkdtemp(join(tmpdir(), 'skiff-bench-'));
 const stops: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
 process.on('SIGINT', () => process.exit(130));
@@ -53,10 +55,12 @@ try {
       process.stderr.write(`  round ${round}/${ROUNDS} ${subject.name}: up ${up.mibPerSecond.toFixed(0)}, down ${down.mibPerSecond.toFixed(0)} MiB/s\n`);
     }
   }
-  process.exitCode = report(results, subjects) ? 0 : 1;
+  addTransferChecks(checks, results, subjects);
 } finally {
   for (const stop of stops.reverse()) await stop();
 }
+await addLatencyChecks(checks);
+process.exitCode = checks.finish() ? 0 : 1;
 
 async function startSkiff(client: OpenSshClient): Promise<Subject> {
   const mariadb = await startPrivateMariadb({ dataDir: join(dir, 'database'), logger: silentLogger, signal: AbortSignal.timeout(60_000), ephemeral: true });
@@ -95,8 +99,9 @@ async function transfer(client: OpenSshClient, subject: Subject, command: string
   return { mibPerSecond: SIZE_MIB / (result.elapsedMs / 1000), cpuSecondsPerGib: cpu / (SIZE_MIB / 1024) };
 }
 
-function report(results: ReadonlyMap<string, { readonly up: readonly Sample[]; readonly down: readonly Sample[] }>, subjects: readonly Subject[]): boolean {
-  const checks = new Checks('bench');
+type Samples = ReadonlyMap<string, { readonly up: readonly Sample[]; readonly down: readonly Sample[] }>;
+
+function addTransferChecks(checks: Checks, results: Samples, subjects: readonly Subject[]): void {
   const medianOf = (name: string, way: 'up' | 'down', figure: keyof Sample) => median((results.get(name)?.[way] ?? []).map((sample) => sample[figure]));
   for (const { name } of subjects) {
     for (const way of ['up', 'down'] as const) {
@@ -110,7 +115,6 @@ function report(results: ReadonlyMap<string, { readonly up: readonly Sample[]; r
   checks.add('download, Skiff / OpenSSH', ratio('down'), '×', '>= 0.6');
   const skiff = subjects[0];
   if (skiff !== undefined) checks.add('Skiff peak RSS', peakRssMibOf(skiff.pid), 'MiB', '<= 300');
-  return checks.finish();
 }
 
 function median(values: readonly number[]): number {

@@ -20,6 +20,7 @@ export interface ServerProcessProps {
   readonly storage: EndpointSettings['storage'];
   readonly events: EndpointSettings['events'];
   readonly env?: Readonly<Record<string, string>>;
+  readonly nodeFlags?: readonly string[];
   readonly client: OpenSshClient;
 }
 
@@ -64,6 +65,7 @@ export async function prepareServerSite(props: ServerProcessProps): Promise<Serv
       writeFileSync(settingsFile, JSON.stringify({ ...settings, port }));
       const process = new SkiffProcess({
         args: ['sftp-server'],
+        ...(props.nodeFlags === undefined ? {} : { nodeFlags: props.nodeFlags }),
         env: {
           SKIFF_DATABASE_URL: props.databaseUrl.reveal(),
           SKIFF_ENDPOINT_FILE: settingsFile,

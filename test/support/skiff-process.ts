@@ -24,6 +24,8 @@ export interface LogLine {
 export interface SkiffProcessProps {
   /** The program's main module. Default: that of the sources. */
   readonly main?: string;
+  /** Further flags of Node, such as `--cpu-prof`. */
+  readonly nodeFlags?: readonly string[];
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly onLine?: (line: LogLine) => void;
@@ -38,7 +40,7 @@ export class SkiffProcess {
 
   constructor(props: SkiffProcessProps) {
     const { NODE_OPTIONS: _options, ...inherited } = process.env;
-    this.#child = spawn(process.execPath, [...NODE_FLAGS, props.main ?? PROGRAM, ...props.args], {
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, ...(props.nodeFlags ?? []), props.main ?? PROGRAM, ...props.args], {
       env: { MALLOC_ARENA_MAX: '2', ...inherited, ...props.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

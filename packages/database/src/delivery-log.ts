@@ -24,6 +24,19 @@ export interface ClaimedDelivery extends DeliveryKey {
   readonly contentType: string;
 }
 
+/** One target of one route. */
+export type DeliveryPlace = Pick<DeliveryKey, 'route' | 'target'>;
+
+export interface DeliveryClaim {
+  readonly endpointId: number;
+  readonly owner: InstanceId;
+  readonly limit: number;
+  /** For how long nobody else gets what is claimed. */
+  readonly leaseMs: number;
+  /** Which targets' deliveries. Default: everybody's. */
+  readonly among?: { readonly only: DeliveryPlace } | { readonly except: readonly DeliveryPlace[] };
+}
+
 export type DeliveryResult =
   | (DeliveryKey & { readonly state: 'succeeded'; readonly attempt: number; readonly detail: string })
   | (DeliveryKey & { readonly state: 'waiting'; readonly attempt: number; readonly dueInMs: number; readonly reason: string })
@@ -33,8 +46,8 @@ export type DeliveryResult =
 export interface DeliveryLog {
   /** Records failed first attempts, all in one transaction; a row that exists already is left alone. */
   park(deliveries: readonly PendingDelivery[]): Promise<void>;
-  /** Claims due deliveries for `leaseMs`, oldest first, skipping what others have claimed. */
-  claimDue(endpointId: number, owner: InstanceId, limit: number, leaseMs: number): Promise<readonly ClaimedDelivery[]>;
+  /** Claims due deliveries, oldest first, skipping what others have claimed. */
+  claimDue(claim: DeliveryClaim): Promise<readonly ClaimedDelivery[]>;
   /** Records outcomes, in one batch. */
   record(results: readonly DeliveryResult[]): Promise<void>;
   /** Targets at which this event has succeeded or is parked already: `route target` keys. */

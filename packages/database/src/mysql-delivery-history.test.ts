@@ -53,7 +53,11 @@ describe('delivery history', () => {
     await log.record([{ endpointId, eventId: 'no-body', route: 'team/r', target: 'app', state: 'dead', attempt: 1, reason: 'x' }]);
     assert.equal(await history.replay({ endpointId, route: 'team/r', eventId: 'e1', limit: 10 }), 1);
     assert.deepEqual(
-      (await log.claimDue(endpointId, instance('r'), 10, 60_000)).map(({ eventId, attempt, body }) => [eventId, attempt, body.toString()]),
+      (await log.claimDue({ endpointId, owner: instance('r'), limit: 10, leaseMs: 60_000 })).map(({ eventId, attempt, body }) => [
+        eventId,
+        attempt,
+        body.toString(),
+      ]),
       [['e1', 0, '{}']],
     );
     assert.equal(await history.replay({ endpointId, route: 'team/r', limit: 1 }), 1);

@@ -37,26 +37,26 @@ describe('delivery log', () => {
   it('gives a due delivery to one router, with the message as it came', async () => {
     const endpointId = endpoints++;
     await log.park([pending(endpointId, 'e1'), pending(endpointId, 'e2', { dueInMs: 3_600_000 })]);
-    const claimed = await log.claimDue(endpointId, POD, 10, LEASE_MS);
+    const claimed = await log.claimDue({ endpointId, owner: POD, limit: 10, leaseMs: LEASE_MS });
     assert.deepEqual(claimed, [
       { endpointId, eventId: 'e1', route: 'team/route', target: 'app', attempt: 1, body: Buffer.from([0, 255, 10]), contentType: 'application/json' },
     ]);
-    assert.deepEqual(await log.claimDue(endpointId, instance('router-2'), 10, LEASE_MS), []);
+    assert.deepEqual(await log.claimDue({ endpointId, owner: instance('router-2'), limit: 10, leaseMs: LEASE_MS }), []);
     assert.deepEqual(await log.status(endpointId), { waiting: 2, dead: 0 });
   });
 
   it('gives a delivery out again when its claim has run out', async () => {
     const endpointId = endpoints++;
     await log.park([pending(endpointId, 'e1')]);
-    assert.equal((await log.claimDue(endpointId, POD, 10, 0)).length, 1);
-    assert.equal((await log.claimDue(endpointId, instance('router-2'), 10, LEASE_MS)).length, 1);
+    assert.equal((await log.claimDue({ endpointId, owner: POD, limit: 10, leaseMs: 0 })).length, 1);
+    assert.equal((await log.claimDue({ endpointId, owner: instance('router-2'), limit: 10, leaseMs: LEASE_MS })).length, 1);
   });
 
   it('leaves a row alone that exists already', async () => {
     const endpointId = endpoints++;
     await log.park([pending(endpointId, 'e1', { attempt: 4 })]);
     await log.park([pending(endpointId, 'e1', { attempt: 1 }), pending(endpointId, 'e1', { target: 'other' })]);
-    const claimed = await log.claimDue(endpointId, POD, 10, LEASE_MS);
+    const claimed = await log.claimDue({ endpointId, owner: POD, limit: 10, leaseMs: LEASE_MS });
     assert.deepEqual(claimed.map((entry) => [entry.target, entry.attempt]).sort(), [
       ['app', 4],
       ['other', 1],
@@ -67,7 +67,7 @@ describe('delivery log', () => {
     const endpointId = endpoints++;
     const ids = ['id', 'ID', 'id ', 'x'.repeat(5_000), `${'x'.repeat(5_000)}y`];
     await log.park(ids.map((id) => pending(endpointId, id)));
-    const claimed = await log.claimDue(endpointId, POD, 10, LEASE_MS);
+    const claimed = await log.claimDue({ endpointId, owner: POD, limit: 10, leaseMs: LEASE_MS });
     assert.deepEqual(claimed.map((entry) => entry.eventId).sort(), [...ids].sort());
   });
 
@@ -83,7 +83,7 @@ describe('delivery log', () => {
       { ...key('new'), state: 'succeeded', attempt: 1, detail: 'HTTP 200' },
     ]);
     assert.deepEqual(
-      (await log.claimDue(endpointId, POD, 10, LEASE_MS)).map((entry) => [entry.eventId, entry.attempt]),
+      (await log.claimDue({ endpointId, owner: POD, limit: 10, leaseMs: LEASE_MS })).map((entry) => [entry.eventId, entry.attempt]),
       [['a', 2]],
     );
     assert.deepEqual(await log.status(endpointId), { waiting: 1, dead: 1 });
@@ -103,7 +103,7 @@ describe('delivery log', () => {
   it('never claims a delivery that has no message to send', async () => {
     const endpointId = endpoints++;
     await log.record([{ endpointId, eventId: 'lost', route: 'r/r', target: 't', state: 'waiting', attempt: 2, dueInMs: 0, reason: 'no row' }]);
-    assert.deepEqual(await log.claimDue(endpointId, POD, 10, LEASE_MS), []);
+    assert.deepEqual(await log.claimDue({ endpointId, owner: POD, limit: 10, leaseMs: LEASE_MS }), []);
     assert.deepEqual(await log.status(endpointId), { waiting: 0, dead: 1 });
   });
 
@@ -113,7 +113,7 @@ describe('delivery log', () => {
     const routers = ['x', 'y', 'z'].map(async (name) => {
       const mine: string[] = [];
       for (let empty = 0; empty < 3; ) {
-        const batch = await log.claimDue(endpointId, instance(name), 50, LEASE_MS);
+        const batch = await log.claimDue({ endpointId, owner: instance(name), limit: 50, leaseMs: LEASE_MS });
         empty = batch.length === 0 ? empty + 1 : 0;
         mine.push(...batch.map((entry) => entry.eventId));
       }
@@ -124,11 +124,48 @@ describe('delivery log', () => {
     assert.equal(new Set(all).size, 1_000);
   });
 
+  it('passes over the due deliveries of targets that can take none now, however many and old', async () => {
+    const endpointId = endpoints++;
+    await log.park(Array.from({ length: 5_000 }, (_, index) => pending(endpointId, `old${index}`, { target: 'dead' })));
+    await log.park(Array.from({ length: 20 }, (_, index) => pending(endpointId, `new${index}`)));
+    await log.park([pending(endpointId, 'namesake', { route: 'other/route', target: 'dead' })]);
+    const claim = { endpointId, owner: POD, leaseMs: LEASE_MS };
+    const dead = { route: 'team/route', target: 'dead' };
+    const begun = performance.now();
+    const others = await log.claimDue({ ...claim, limit: 64, among: { except: [dead, { route: 'team/route', target: 'none' }] } });
+    const tookMs = performance.now() - begun;
+    assert.deepEqual(others.map((entry) => entry.eventId).sort(), ['namesake', ...Array.from({ length: 20 }, (_, index) => `new${index}`)].sort());
+    assert.ok(tookMs < 1_000, `${tookMs} ms`);
+    assert.deepEqual(
+      (await log.claimDue({ ...claim, limit: 3, among: { only: dead } })).map((entry) => `${entry.route} ${entry.target}`),
+      Array.from({ length: 3 }, () => 'team/route dead'),
+    );
+    assert.deepEqual(await log.claimDue({ ...claim, limit: 64, among: { only: { route: 'team/route', target: 'app' } } }), []);
+    assert.equal((await log.claimDue({ ...claim, limit: 64, among: { except: [] } })).length, 64);
+  });
+
+  it('gives every due delivery to one of several routers that pass over a target', async () => {
+    const endpointId = endpoints++;
+    await log.park(Array.from({ length: 1_000 }, (_, index) => pending(endpointId, `e${index}`, { target: index % 2 === 0 ? 'dead' : 'app' })));
+    const except = [{ route: 'team/route', target: 'dead' }];
+    const routers = ['x', 'y', 'z'].map(async (name) => {
+      const mine: string[] = [];
+      for (let empty = 0; empty < 3; ) {
+        const batch = await log.claimDue({ endpointId, owner: instance(name), limit: 50, leaseMs: LEASE_MS, among: { except } });
+        empty = batch.length === 0 ? empty + 1 : 0;
+        mine.push(...batch.map((entry) => entry.eventId));
+      }
+      return mine;
+    });
+    const all = (await Promise.all(routers)).flat();
+    assert.deepEqual([all.length, new Set(all).size], [500, 500]);
+  });
+
   it('parks more than one statement can carry', async () => {
     const endpointId = endpoints++;
     const body = randomBytes(1 << 20);
     await log.park(Array.from({ length: 12 }, (_, index) => pending(endpointId, `big${index}`, { body })));
-    const claimed = await log.claimDue(endpointId, POD, 2, LEASE_MS);
+    const claimed = await log.claimDue({ endpointId, owner: POD, limit: 2, leaseMs: LEASE_MS });
     assert.ok(claimed.length === 2 && claimed[0]?.body.equals(body));
   });
 

@@ -1,6 +1,6 @@
 import { type InsertObject, type RawBuilder, sql } from 'kysely';
 import type { Database } from './connect.ts';
-import type { ClaimedDelivery, DeliveryKey, DeliveryLog, DeliveryResult, PendingDelivery } from './delivery-log.ts';
+import type { ClaimedDelivery, DeliveryClaim, DeliveryKey, DeliveryLog, DeliveryPlace, DeliveryResult, PendingDelivery } from './delivery-log.ts';
 import { eventKey } from './event-key.ts';
 import type { Tables } from './tables.ts';
 
@@ -18,7 +18,7 @@ const NOW = sql<Date>`UTC_TIMESTAMP(3)`;
 export function createDeliveryLog(database: Database): DeliveryLog {
   return {
     park: (deliveries) => park(database, deliveries),
-    claimDue: (endpointId, owner, limit, leaseMs) => claimDue(database, { endpointId, owner, limit, leaseMs }),
+    claimDue: (claim) => claimDue(database, claim),
     record: (results) => record(database, results),
     settled: (endpointId, eventId) => settled(database, endpointId, eventId),
     status: (endpointId) => status(database, endpointId),
@@ -49,14 +49,8 @@ async function park(database: Database, deliveries: readonly PendingDelivery[]):
   );
 }
 
-interface Claim {
-  readonly endpointId: number;
-  readonly owner: string;
-  readonly limit: number;
-  readonly leaseMs: number;
-}
-
-function claimDue(database: Database, { endpointId, owner, limit, leaseMs }: Claim): Promise<readonly ClaimedDelivery[]> {
+/** Route and target are parts of the index (it ends in the primary key): rows of other targets are passed over without being read. */
+function claimDue(database: Database, { endpointId, owner, limit, leaseMs, among }: DeliveryClaim): Promise<readonly ClaimedDelivery[]> {
   return database.transaction(async (trx) => {
     const { rows } = await sql<{
       event_key: Buffer;
@@ -69,7 +63,7 @@ function claimDue(database: Database, { endpointId, owner, limit, leaseMs }: Cla
     }>`
       SELECT event_key, event_id, route, target, attempt, body, content_type
       FROM deliveries FORCE INDEX (deliveries_due)
-      WHERE endpoint_id = ${endpointId} AND state = 'waiting' AND due_at <= UTC_TIMESTAMP(3)
+      WHERE endpoint_id = ${endpointId} AND state = 'waiting' AND due_at <= UTC_TIMESTAMP(3) AND ${amongPlaces(among)}
       ORDER BY due_at LIMIT ${sql.lit(limit)} FOR UPDATE SKIP LOCKED`.execute(trx);
     if (rows.length === 0) return [];
     await trx
@@ -90,6 +84,13 @@ function claimDue(database: Database, { endpointId, owner, limit, leaseMs }: Cla
       contentType: row.content_type ?? '',
     }));
   });
+}
+
+function amongPlaces(among: DeliveryClaim['among']): RawBuilder<boolean> {
+  const isOf = ({ route, target }: DeliveryPlace) => sql`(route = ${route} AND target = ${target})`;
+  if (among === undefined) return sql`TRUE`;
+  if ('only' in among) return sql`${isOf(among.only)}`;
+  return among.except.length === 0 ? sql`TRUE` : sql`NOT (${sql.join(among.except.map(isOf), sql` OR `)})`;
 }
 
 /** What has succeeded stays so: a late outcome of an earlier attempt does not bring it back. */

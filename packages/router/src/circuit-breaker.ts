@@ -45,6 +45,12 @@ export class CircuitBreaker {
     return true;
   }
 
+  /** How many attempts may start now beside `running` others, of which there may be `limit` together. Takes no turn. */
+  room(running: number, limit: number): number {
+    if (!this.open) return Math.max(0, limit - running);
+    return running < this.#trickleConcurrency && this.#monotonicMs() >= this.#nextStartAt ? 1 : 0;
+  }
+
   succeeded(): void {
     this.#failures = 0;
     this.#nextStartAt = 0;

@@ -1,4 +1,4 @@
-import type { ClaimedDelivery, DeliveryKey, DeliveryLog, DeliveryResult, PendingDelivery } from '@skiff/database/delivery-log';
+import type { ClaimedDelivery, DeliveryClaim, DeliveryKey, DeliveryLog, DeliveryResult, PendingDelivery } from '@skiff/database/delivery-log';
 import { StoreError } from '@skiff/model/store-error';
 
 export interface FakeRow {
@@ -41,10 +41,12 @@ export function createMemoryDeliveryLog(): MemoryDeliveryLog {
         rows.set(idOf(key), { key, body, contentType, attempt, state: 'waiting', dueAt: performance.now() + dueInMs, said: reason });
       }
     },
-    async claimDue(_endpointId, _owner, limit, leaseMs) {
+    async claimDue({ limit, leaseMs, among }) {
       check();
       calls.claim += 1;
-      const due = [...rows.values()].filter((row) => row.state === 'waiting' && row.dueAt <= performance.now()).sort((a, b) => a.dueAt - b.dueAt);
+      const due = [...rows.values()]
+        .filter((row) => row.state === 'waiting' && row.dueAt <= performance.now() && isAmong(among, row.key))
+        .sort((a, b) => a.dueAt - b.dueAt);
       const claimed: ClaimedDelivery[] = [];
       for (const row of due.slice(0, limit)) {
         if (row.body === undefined) continue;
@@ -85,4 +87,10 @@ export function createMemoryDeliveryLog(): MemoryDeliveryLog {
       return 0;
     },
   };
+}
+
+function isAmong(among: DeliveryClaim['among'], key: DeliveryKey): boolean {
+  const isOf = ({ route, target }: Pick<DeliveryKey, 'route' | 'target'>): boolean => route === key.route && target === key.target;
+  if (among === undefined) return true;
+  return 'only' in among ? isOf(among.only) : !among.except.some(isOf);
 }

@@ -29,6 +29,10 @@ export interface RetryWorkerProps {
 const LEASE_SLACK_MS = 15_000;
 const MAX_CLAIM = 64;
 const MAX_PAUSE_MS = 10_000;
+/** Targets that keep failing and get one delivery each in a round; the others have their turn in the next. */
+const MAX_TRICKLING = 16;
+/** Shortest time between two looks at the database that find nothing. */
+const MIN_PAUSE_MS = 50;
 const UNKNOWN_TARGET_PAUSE_MS = 5000;
 const PRUNE_EVERY_MS = 60_000;
 const PRUNE_LIMIT = 1000;
@@ -40,6 +44,9 @@ export class RetryWorker {
   readonly #running = new Set<Promise<void>>();
   #loop: Promise<void> | undefined;
   #pruneAt = 0;
+  #trickled = 0;
+  /** Ends the pause: a place has become free, or all ends. */
+  #wake = new AbortController();
 
   constructor(props: RetryWorkerProps) {
     this.#props = props;
@@ -52,6 +59,7 @@ export class RetryWorker {
   /** Claims nothing more, and waits for the attempts under way. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#wake.abort();
     await this.#loop;
     await Promise.all(this.#running);
   }
@@ -67,23 +75,42 @@ export class RetryWorker {
       } catch (error) {
         if (failures++ === 0) logger.warn({ err: error }, 'due deliveries cannot be read');
       }
-      if (!more) await pause(Math.min(pollMs * 2 ** Math.min(failures, 6), MAX_PAUSE_MS) * (0.75 + 0.5 * random()), this.#stop.signal);
+      if (more) continue;
+      const pauseMs = Math.min(pollMs * 2 ** Math.min(failures, 6), MAX_PAUSE_MS) * (0.75 + 0.5 * random());
+      await pause(Math.min(MIN_PAUSE_MS, pauseMs), this.#stop.signal);
+      if (!this.#stop.signal.aborted) await pause(Math.max(0, pauseMs - MIN_PAUSE_MS), failures > 0 ? this.#stop.signal : this.#wake.signal);
     }
   }
 
   /** True when there may be more to claim at once. */
   async #round(): Promise<boolean> {
-    const { deliveries, endpointId, instance, lanes, concurrency, monotonicMs, retentionMs } = this.#props;
+    const { deliveries, concurrency, monotonicMs, retentionMs } = this.#props;
     if (monotonicMs() >= this.#pruneAt) {
       this.#pruneAt = monotonicMs() + PRUNE_EVERY_MS;
       await deliveries.prune(retentionMs, PRUNE_LIMIT);
     }
     const limit = Math.min(concurrency - this.#running.size, MAX_CLAIM);
     if (limit <= 0) return false;
-    const claimed = await deliveries.claimDue(endpointId, instance, limit, lanes.maxTimeoutMs() + LEASE_SLACK_MS);
+    this.#wake = new AbortController();
+    const claimed = await this.#claim(limit);
     const unknown = claimed.filter((delivery) => !this.#begin(delivery));
     if (unknown.length > 0) await this.#settleUnknown(unknown);
-    return claimed.length === limit;
+    return claimed.length >= limit;
+  }
+
+  async #claim(limit: number): Promise<readonly ClaimedDelivery[]> {
+    const { deliveries, endpointId, instance, lanes } = this.#props;
+    const claim = { endpointId, owner: instance, leaseMs: lanes.maxTimeoutMs() + LEASE_SLACK_MS };
+    const { full, trickling } = lanes.retryRoom();
+    const kept = Math.min(trickling.length, MAX_TRICKLING, Math.floor(limit / 2));
+    const claimed = [...(await deliveries.claimDue({ ...claim, limit: limit - kept, among: { except: full } }))];
+    const first = this.#trickled % Math.max(1, trickling.length);
+    for (const only of [...trickling.slice(first), ...trickling.slice(0, first)].slice(0, MAX_TRICKLING)) {
+      if (claimed.length >= limit) break;
+      this.#trickled += 1;
+      claimed.push(...(await deliveries.claimDue({ ...claim, limit: 1, among: { only } })));
+    }
+    return claimed;
   }
 
   /** False when there is no such target. */
@@ -103,7 +130,12 @@ export class RetryWorker {
       ledger.standsBack(delivery, delivery.attempt, lane.standBackMs(), 'the target is busy or keeps failing');
       return true;
     }
-    const work = attempt.outcome.then((outcome) => ledger.ended(delivery.eventId, lane, number, outcome)).finally(() => this.#running.delete(work));
+    const work = attempt.outcome
+      .then((outcome) => ledger.ended(delivery.eventId, lane, number, outcome))
+      .finally(() => {
+        this.#running.delete(work);
+        this.#wake.abort();
+      });
     this.#running.add(work);
     return true;
   }

@@ -100,7 +100,7 @@ export function createRouterRig(routes: readonly RouteRow[], options: RouterRigO
   };
 }
 
-const INSTANCE = toOperationId(Buffer.alloc(16, 1)) as unknown as Parameters<MemoryDeliveryLog['claimDue']>[1];
+const INSTANCE = toOperationId(Buffer.alloc(16, 1)) as unknown as Parameters<MemoryDeliveryLog['claimDue']>[0]['owner'];
 const neverAborts = new AbortController().signal;
 
 export function fileEvent(id: string, data: Partial<FileEvent['data']> = {}): FileEvent {

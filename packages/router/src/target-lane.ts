@@ -96,6 +96,13 @@ export class TargetLane {
     return attempt;
   }
 
+  /** What {@link retry} could begin now. `trickle`: the target keeps failing, and gets one at a time. */
+  retryRoom(): { readonly places: number; readonly trickle: boolean } {
+    const { circuit, concurrency } = this.#props;
+    const places = this.aborted ? 0 : Math.min(this.#retryPlaces - this.#runningRetries, circuit.room(this.#running.size, concurrency));
+    return { places, trickle: circuit.open };
+  }
+
   /** When a delivery that found no place should come again: at the pace at which places have been getting free. */
   standBackMs(): number {
     const { circuit, turns } = this.#props;

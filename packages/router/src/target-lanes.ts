@@ -1,3 +1,4 @@
+import type { DeliveryPlace } from '@skiff/database/delivery-log';
 import type { DeliveryTarget } from '@skiff/messaging/delivery-target';
 import { objectKey } from '@skiff/model/object-meta';
 import type { RouteRow } from '@skiff/model/resource-rows';
@@ -58,6 +59,22 @@ export class TargetLanes {
 
   get(route: string, target: string): TargetLane | undefined {
     return this.#lanes.get(placeOf(route, target))?.lane;
+  }
+
+  /**
+   * Whose deliveries are worth claiming. Without this, the many due rows of a target that is down would be all that is ever claimed,
+   * oldest first, and those of the others would starve.
+   */
+  retryRoom(): { readonly full: readonly DeliveryPlace[]; readonly trickling: readonly DeliveryPlace[] } {
+    const full: DeliveryPlace[] = [];
+    const trickling: DeliveryPlace[] = [];
+    for (const { lane } of this.#lanes.values()) {
+      const { places, trickle } = lane.retryRoom();
+      const place = { route: lane.route, target: lane.targetName };
+      if (trickle || places <= 0) full.push(place);
+      if (trickle && places > 0) trickling.push(place);
+    }
+    return { full, trickling };
   }
 
   /** The longest that an attempt at any target may take. */

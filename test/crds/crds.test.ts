@@ -80,7 +80,16 @@ describe('generated CRDs on a Kubernetes API', () => {
     ['an unknown field', manifest('SftpUser', { authorizedKey: keys })],
     ['no storage', manifest('SftpEndpoint', { storage: {} })],
     ['two storages', manifest('SftpEndpoint', { storage: { local: { path: '/srv' }, azureBlob: { account: 'abc', container: 'abc' } } })],
+    [
+      'a plain AMQP broker',
+      manifest('SftpEndpoint', { events: { amqp: { url: 'amqps://broker', address: 'files', tls: { caSecretRef: { name: 'a', key: 'b' } } } } }),
+    ],
     ['events of no kind', manifest('SftpEndpoint', { events: {} })],
+    [
+      'events of two kinds',
+      manifest('SftpEndpoint', { events: { amqp: { url: 'amqps://broker', address: 'files' }, serviceBus: { namespace: 'contoso.servicebus', queue: 'q' } } }),
+    ],
+    ['a broker whose address holds credentials', manifest('SftpEndpoint', { events: { amqp: { url: 'amqps://user:secret@broker', address: 'files' } } })],
     ['a port out of range', manifest('SftpEndpoint', { service: { port: 0 } })],
     ['a port with a fraction', manifest('SftpEndpoint', { service: { port: 22.5 } })],
     ['no authentication method', manifest('SftpEndpoint', { authentication: { methods: [] } })],
@@ -113,6 +122,13 @@ describe('generated CRDs on a Kubernetes API', () => {
       assert.equal(ok, name.startsWith('a plain'), output);
     });
   }
+
+  it('refuse authorities for a broker without TLS', async () => {
+    const tls = { caSecretRef: { name: 'a', key: 'b' } };
+    const { ok, output } = await accepted(manifest('SftpEndpoint', { events: { amqp: { url: 'amqp://broker', address: 'files', tls } } }));
+    assert.equal(ok, false);
+    assert.match(output, /tls goes with amqps:\/\/ only/);
+  });
 
   it('let nobody change the username or the endpoint of a user, or the endpoint of a route', async () => {
     for (const value of [manifest('SftpUser', {}, 'fixed'), manifest('EventRoute', {}, 'fixed')])

@@ -22,6 +22,20 @@ const ServiceBusSettings = Type.Object({
   endpoint: Type.Union([Type.String(), Type.Null()]),
 });
 
+const SecretRef = Type.Object({ name: Type.String(), key: Type.String() });
+
+const AmqpSettings = Type.Object({
+  kind: Type.Literal('amqp'),
+  url: Type.String(),
+  address: Type.String(),
+  /** `null`: messages that are no events are rejected. */
+  deadLetterAddress: Type.Union([Type.String(), Type.Null()]),
+  /** `null`: anonymous. */
+  username: Type.Union([Type.String(), Type.Null()]),
+  /** Names of Secrets in the endpoint's namespace, never their content. */
+  secrets: Type.Object({ password: Type.Optional(SecretRef), ca: Type.Optional(SecretRef) }),
+});
+
 /**
  * The settings of an SftpEndpoint with every default filled in: what its servers and routers run by. As JSON it is the content of
  * the ConfigMap that their pods mount. Keys that a newer operator has added are let through, since pods of the version before run beside it.
@@ -36,7 +50,7 @@ export const EndpointSettings = Type.Object({
   allowedSourceRanges: Type.Union([Type.Array(Type.String()), Type.Null()]),
   storage: Type.Union([AzureBlobSettings, LocalSettings]),
   /** `null`: events go nowhere. */
-  events: Type.Union([ServiceBusSettings, Type.Null()]),
+  events: Type.Union([ServiceBusSettings, AmqpSettings, Type.Null()]),
   /** Sessions per server process. */
   maxSessions: Type.Integer({ minimum: 1 }),
 });

@@ -92,6 +92,46 @@ test('a missing Secret is named, and the user is ready as soon as it is there', 
   await eventually(async () => assert.equal((await rows.users(1))[0]?.passwordHash, null));
 });
 
+test("an endpoint whose broker's Secret is missing or wrong runs all the same, says so, and is ready as soon as it is right", async () => {
+  await using root = await temporaryFolder();
+  await using running = await startTestOperator({ folder: root.path, repository: new MemoryRows() });
+  await running.write(
+    'a.yaml',
+    `apiVersion: skiff.dev/v1alpha1
+kind: SftpEndpoint
+metadata: {name: main}
+spec:
+  storage: {local: {path: /srv/files}}
+  events:
+    amqp:
+      url: amqps://broker.example
+      address: files
+      authentication: {username: skiff, passwordSecretRef: {name: broker, key: password}}
+      tls: {caSecretRef: {name: broker, key: ca.crt}}
+`,
+  );
+  const says = (reason: string) =>
+    eventually(() =>
+      assert.deepEqual(running.conditions('SftpEndpoint', 'main'), [
+        'Accepted=True Accepted',
+        `ResolvedRefs=False ${reason}`,
+        'Programmed=True Programmed',
+        `Ready=False ${reason}`,
+      ]),
+    );
+  const secret = (value: string): string => `apiVersion: v1\nkind: Secret\nmetadata: {name: broker}\nstringData: {${value}}\n`;
+  await says('SecretNotFound');
+  assert.equal(running.sink.applied.get('default/main')?.settings.events?.kind, 'amqp');
+  await running.write('s.yaml', secret('password: p'));
+  await says('SecretKeyNotFound');
+  await running.write('s.yaml', secret('password: p, ca.crt: none'));
+  await says('SecretInvalid');
+  await running.write('s.yaml', secret('password: "", ca.crt: "-----BEGIN CERTIFICATE-----"'));
+  await says('SecretInvalid');
+  await running.write('s.yaml', secret('password: p, ca.crt: "-----BEGIN CERTIFICATE-----"'));
+  await eventually(() => assert.deepEqual(running.conditions('SftpEndpoint', 'main'), READY));
+});
+
 test('while the database is away nobody loses anything, the endpoint says so, and all is made good afterwards', async () => {
   await using root = await temporaryFolder();
   const rows = new MemoryRows();

@@ -25,6 +25,7 @@ Environment
   SKIFF_POD_ENVIRONMENT         operator: further variables of all pods, JSON
   SKIFF_POD_FS_GROUP            operator: group of mounted volumes; 0: the platform chooses (65532)
   SKIFF_ROUTE_SECRETS_DIR       router: where the secrets of route targets are mounted
+  SKIFF_EVENT_BUS_SECRETS_DIR   sftp-server, router: where the secrets of the AMQP broker are mounted
   SKIFF_LISTEN_HOST             address to listen on (every one)
   SKIFF_TRANSFER_MEMORY_MIB     memory that all transfers may hold together (96)
   SKIFF_DRAIN_GRACE_SECONDS     how long transfers may go on after SIGTERM (30)

@@ -21,7 +21,8 @@ export interface AmqpConnection {
 /** @throws {StoreError} when the broker cannot be reached or refuses the login, {AddressRefusedError} for a refused literal. */
 export async function openAmqpConnection(options: AmqpOptions, signal: AbortSignal): Promise<AmqpConnection> {
   const { host, port, secure } = parseBrokerUrl(options.url, { plain: 'amqp', tls: 'amqps', ports: [5672, 5671] });
-  const { login, addresses, tls = {} } = options;
+  const { addresses } = options;
+  const { login, tls = {} } = options.access === undefined ? options : await options.access();
   const ended = Promise.withResolvers<Error>();
   const opened = Promise.withResolvers<void>();
   const details: ConnectionOptions = {

@@ -3,16 +3,22 @@ import type { Secret } from '@skiff/runtime/secret';
 import type { AddressPolicy } from '../http/address-guard.ts';
 import type { TlsMaterial } from '../tls-material.ts';
 
-/** How to reach one node (a queue or topic) of an AMQP 1.0 broker. */
-export interface AmqpOptions {
-  /** `amqps://host:5671` or `amqp://host:5672`; the ports may be left out. */
-  readonly url: string;
-  /** In the broker's own words: `orders` (Artemis), `/queue/orders` (RabbitMQ). */
-  readonly address: string;
+/** How to be let in by a broker, and to know it. */
+export interface AmqpAccess {
   /** SASL PLAIN. Default: SASL ANONYMOUS. */
   readonly login?: { readonly username: string; readonly password: Secret<string> };
   /** For `amqps`. */
   readonly tls?: TlsMaterial;
+}
+
+/** How to reach one node (a queue or topic) of an AMQP 1.0 broker. */
+export interface AmqpOptions extends AmqpAccess {
+  /** `amqps://host:5671` or `amqp://host:5672`; the ports may be left out. */
+  readonly url: string;
+  /** In the broker's own words: `orders` (Artemis), `/queue/orders` (RabbitMQ). */
+  readonly address: string;
+  /** Asked before each connection, in place of the fixed `login` and `tls`: what lies in a Secret changes while the program runs. @throws {StoreError} */
+  readonly access?: () => Promise<AmqpAccess>;
   /** Which addresses the broker may have. Default: any, for brokers that the platform has chosen. */
   readonly addresses?: AddressPolicy;
   /** Largest body in bytes. Default: 1 MiB. */

@@ -3,7 +3,7 @@ import { AmqpConsumer } from './amqp-consumer.ts';
 import type { AmqpConsumerOptions, AmqpOptions } from './amqp-options.ts';
 import { AmqpPublisher } from './amqp-publisher.ts';
 
-export type { AmqpConsumerOptions, AmqpOptions } from './amqp-options.ts';
+export type { AmqpAccess, AmqpConsumerOptions, AmqpOptions } from './amqp-options.ts';
 
 /**
  * Sends to an address of an AMQP 1.0 broker (ActiveMQ Artemis, RabbitMQ). Connects on first use.

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import type { ResourceStatus } from './condition.ts';
 import { AllowedUsers, Autoscaling, Drain, EndpointIdentity, EndpointService, Replicas, VolumeClaim } from './endpoint-deployment.ts';
+import { AmqpEvents } from './endpoint-event-bus.ts';
 import type { Resource } from './object-meta.ts';
 import { Cidr, exactlyOneOf, LIST_SET } from './schema-parts.ts';
 
@@ -80,10 +81,10 @@ export const SftpEndpointSpec = Type.Object(
     ),
     events: Type.Optional(
       Type.Object(
-        { serviceBus: Type.Optional(ServiceBusEvents) },
+        { serviceBus: Type.Optional(ServiceBusEvents), amqp: Type.Optional(AmqpEvents) },
         {
           additionalProperties: false,
-          ...exactlyOneOf('serviceBus'),
+          ...exactlyOneOf('serviceBus', 'amqp'),
           description: 'Where events of completed files go: exactly one kind. Default: nowhere.',
         },
       ),

@@ -3,15 +3,17 @@ import { exactlyOneOf, ObjectName } from './schema-parts.ts';
 
 const SECRET_KEY_PATTERN = '^[-._a-zA-Z0-9]{1,253}$';
 
-const SecretKeyRef = (description: string) =>
+export const secretKeyRef = (description: string, namespace: string) =>
   Type.Object(
     {
-      name: ObjectName("Name of the Secret, in the route's namespace."),
+      name: ObjectName(`Name of the Secret, in ${namespace}.`),
       key: Type.String({ pattern: SECRET_KEY_PATTERN, description: 'Key in the Secret.' }),
     },
     { additionalProperties: false, description },
   );
-export type SecretKeyRef = Static<ReturnType<typeof SecretKeyRef>>;
+export type SecretKeyRef = Static<ReturnType<typeof secretKeyRef>>;
+
+const SecretKeyRef = (description: string) => secretKeyRef(description, "the route's namespace");
 
 export const Tls = Type.Object(
   {

@@ -5,6 +5,7 @@ import type { Fence, KubeClient } from '@skiff/kube/kube-client';
 import { keyOf } from '@skiff/kube/kube-object';
 import { EventRoutes, Namespaces, type ResourceType, SftpEndpoints, SftpUsers } from '@skiff/kube/resource-type';
 import type { Condition, ResourceStatus } from '@skiff/model/condition';
+import { eventBusSecretsOf } from '@skiff/model/event-bus-secrets';
 import type { EventRoute } from '@skiff/model/event-route';
 import type { ResourceKind } from '@skiff/model/object-meta';
 import { secretRefsOf } from '@skiff/model/route-secrets';
@@ -59,7 +60,7 @@ class InformedSource implements KubernetesSource {
   #runs: readonly Promise<void>[] = [];
   /** Until then the lists are parts of the truth, and nobody may conclude from what is missing. */
   #complete = false;
-  /** Names of referenced Secrets by namespace; undefined after any change of users or routes. */
+  /** Names of referenced Secrets by namespace; undefined after any change. */
   #referenced: ReadonlyMap<string, ReadonlySet<string>> | undefined;
 
   constructor(props: KubernetesSourceProps) {
@@ -172,7 +173,7 @@ class InformedSource implements KubernetesSource {
     const ref = refOfKey(kind, key);
     this.#statuses.caughtUp(ref, cache.object(key));
     if (!changed) return;
-    if (kind !== 'SftpEndpoint') this.#referenced = undefined;
+    this.#referenced = undefined;
     const problem = cache.problemOf(key);
     if (problem !== undefined) this.#refuse(ref, problem);
     this.#tell(ref);
@@ -199,20 +200,25 @@ class InformedSource implements KubernetesSource {
   }
 
   #referencedIn(namespace: string): ReadonlySet<string> {
-    this.#referenced ??= referencedSecrets(this.users(), this.routes());
+    this.#referenced ??= referencedSecrets(this.endpoints(), this.users(), this.routes());
     return this.#referenced.get(namespace) ?? NONE;
   }
 }
 
 const NONE: ReadonlySet<string> = new Set();
 
-function referencedSecrets(users: readonly SftpUser[], routes: readonly EventRoute[]): ReadonlyMap<string, ReadonlySet<string>> {
+function referencedSecrets(
+  endpoints: readonly SftpEndpoint[],
+  users: readonly SftpUser[],
+  routes: readonly EventRoute[],
+): ReadonlyMap<string, ReadonlySet<string>> {
   const names = new Map<string, Set<string>>();
   const add = (namespace: string, name: string): void => {
     const known = names.get(namespace);
     if (known === undefined) names.set(namespace, new Set([name]));
     else known.add(name);
   };
+  for (const { metadata, spec } of endpoints) for (const { name } of Object.values(eventBusSecretsOf(spec))) add(metadata.namespace, name);
   for (const { metadata, spec } of users) if (spec.password !== undefined) add(metadata.namespace, spec.password.hashSecretRef.name);
   for (const { metadata, spec } of routes) for (const { name } of spec.targets.flatMap(secretRefsOf)) add(metadata.namespace, name);
   return names;

@@ -1,3 +1,4 @@
+import { eventBusSecretsOf } from '@skiff/model/event-bus-secrets';
 import type { EventRoute } from '@skiff/model/event-route';
 import { objectKey } from '@skiff/model/object-meta';
 import { secretRefsOf } from '@skiff/model/route-secrets';
@@ -17,7 +18,7 @@ export interface Work {
 /** Which endpoint each object belonged to when it was last looked at: an object that is gone, or has moved, no longer says so. */
 export interface EndpointIndex {
   readonly ownerOf: ReadonlyMap<string, string>;
-  /** Endpoints whose users or routes name the Secret. */
+  /** Endpoints that name the Secret, or whose users or routes do. */
   readonly bySecret: ReadonlyMap<string, ReadonlySet<string>>;
   readonly endpointKeys: ReadonlySet<string>;
 }
@@ -28,14 +29,17 @@ export function indexSource(source: Pick<ResourceSource, 'endpoints' | 'users' |
   const ownerOf = new Map<string, string>();
   const bySecret = new Map<string, Set<string>>();
   const endpointKeys = new Set(source.endpoints().map(({ metadata }) => objectKey(metadata)));
+  const needs = (owner: string, namespace: string, name: string): void => {
+    const key = refKey({ kind: 'Secret', namespace, name });
+    bySecret.set(key, (bySecret.get(key) ?? new Set()).add(owner));
+  };
+  for (const { metadata, spec } of source.endpoints())
+    for (const { name } of Object.values(eventBusSecretsOf(spec))) needs(objectKey(metadata), metadata.namespace, name);
   for (const resource of [...source.users(), ...source.routes()]) {
     const owner = endpointKeyOf(resource);
     ownerOf.set(refKey(refOf(resource)), owner);
     endpointKeys.add(owner);
-    for (const name of secretNamesOf(resource)) {
-      const key = refKey({ kind: 'Secret', namespace: resource.metadata.namespace, name });
-      bySecret.set(key, (bySecret.get(key) ?? new Set()).add(owner));
-    }
+    for (const name of secretNamesOf(resource)) needs(owner, resource.metadata.namespace, name);
   }
   return { ownerOf, bySecret, endpointKeys };
 }
@@ -62,7 +66,7 @@ export function workFor(changed: Iterable<ChangedRef>, before: EndpointIndex, af
         for (const index of [before, after]) add(ref.kind === 'SftpUser' ? 'users' : 'routes', index.ownerOf.get(key));
         break;
       case 'Secret':
-        for (const endpointKey of after.bySecret.get(key) ?? []) for (const stage of ['users', 'routes'] as const) add(stage, endpointKey);
+        for (const endpointKey of after.bySecret.get(key) ?? []) for (const stage of ['endpoint', 'users', 'routes'] as const) add(stage, endpointKey);
         break;
     }
   }

@@ -1,14 +1,17 @@
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import { eventBusSecretsOf } from '@skiff/model/event-bus-secrets';
 import { objectKey } from '@skiff/model/object-meta';
 import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import { StoreError } from '@skiff/model/store-error';
-import { completeConditions, type ProgrammedState } from '@skiff/policy/complete-conditions';
+import { completeConditions, type Obstacle, type ProgrammedState } from '@skiff/policy/complete-conditions';
+import { eventBusObstacle } from '@skiff/policy/event-bus-obstacle';
 import { translateEndpoint } from '@skiff/policy/translate-endpoint';
 import type { EndpointReadiness } from '../endpoint-sink.ts';
 import { HostKeyStoreError, type HostKeys } from '../host-keys/host-key-store.ts';
 import { publishStatus } from '../publish-status.ts';
 import { refOf, type StatusDetails } from '../resource-source.ts';
 import { type ReconcileContext, refFromKey } from './reconcile-context.ts';
+import { lookUpSecrets } from './secret-lookups.ts';
 
 export interface EndpointResult {
   readonly retry: boolean;
@@ -30,7 +33,8 @@ export async function reconcileEndpoint(
     if (removed) await sink.remove(request.key, signal);
     return { retry: false, applied: undefined, removed };
   }
-  const { settings, verdict } = translateEndpoint(endpoint);
+  const { settings, verdict: ofSpec } = translateEndpoint(endpoint);
+  const verdict = { ...ofSpec, unresolved: ofSpec.unresolved ?? (await missingSecret(context, endpoint)) };
   const outcome = settings === undefined ? undefined : await apply(context, endpoint, settings, signal);
   const programmed = outcome === undefined ? NOTHING_APPLIED : programmedState(outcome.readiness, request.databaseProblem);
   const published = await publish();
@@ -48,6 +52,13 @@ export async function reconcileEndpoint(
       return false;
     }
   }
+}
+
+/** @throws {StoreError} when it cannot be said now. */
+async function missingSecret({ source }: ReconcileContext, endpoint: SftpEndpoint): Promise<Obstacle | undefined> {
+  const { namespace } = endpoint.metadata;
+  const refs = Object.values(eventBusSecretsOf(endpoint.spec)).map((ref) => ({ namespace, ...ref }));
+  return eventBusObstacle(endpoint, { lookUp: await lookUpSecrets(source, refs) });
 }
 
 /** Not shown: a spec that is refused gives its own reason. */

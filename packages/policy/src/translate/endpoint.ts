@@ -1,4 +1,5 @@
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import { eventBusSecretsOf } from '@skiff/model/event-bus-secrets';
 import type { SftpEndpoint, SftpEndpointSpec } from '@skiff/model/sftp-endpoint';
 import { PathError, toJail } from '@skiff/model/virtual-path';
 import { parseCidr } from '../source-ranges.ts';
@@ -54,8 +55,17 @@ const prefixIsAPath: Check = (spec) => {
 const storageIsOneKind: Check = ({ storage }) =>
   (storage.azureBlob === undefined) === (storage.local === undefined) ? 'storage: give exactly one of azureBlob and local' : undefined;
 
-const eventsAreOneKind: Check = (spec) =>
-  spec.events !== undefined && spec.events.serviceBus === undefined ? 'events: give serviceBus, or leave events out' : undefined;
+const eventsAreOneKind: Check = ({ events }) =>
+  events !== undefined && (events.serviceBus === undefined) === (events.amqp === undefined)
+    ? 'events: give exactly one of serviceBus and amqp, or leave events out'
+    : undefined;
+
+/** The CRD says so too; a folder of manifests has no CRD. */
+const brokerIsReached: Check = ({ events }) => {
+  const { url, tls } = events?.amqp ?? {};
+  if (url !== undefined && URL.parse(url) === null) return 'events.amqp.url: it is not a URL';
+  return tls !== undefined && url?.startsWith('amqps://') !== true ? 'events.amqp: tls goes with amqps:// only' : undefined;
+};
 
 const loadBalancerRangesAreRanges: Check = (spec) => {
   const wrong = spec.service?.loadBalancerSourceRanges?.find((range) => parseCidr(range) === undefined);
@@ -81,6 +91,7 @@ const CHECKS: readonly Check[] = [
   storageIsOneKind,
   prefixIsAPath,
   eventsAreOneKind,
+  brokerIsReached,
   replicasHaveOrder,
   selectorGoesWithFrom,
 ];
@@ -94,6 +105,11 @@ function storageSettings({ azureBlob, local }: SftpEndpointSpec['storage']): End
 }
 
 function eventSettings(events: SftpEndpointSpec['events']): EndpointSettings['events'] {
+  if (events?.amqp !== undefined) {
+    const { url, address, deadLetterAddress, authentication } = events.amqp;
+    const secrets = { ...eventBusSecretsOf({ events }) };
+    return { kind: 'amqp', url, address, deadLetterAddress: deadLetterAddress ?? null, username: authentication?.username ?? null, secrets };
+  }
   if (events?.serviceBus === undefined) return null;
   const { namespace, queue, endpoint } = events.serviceBus;
   return { kind: 'serviceBus', namespace: namespace.toLowerCase(), queue, endpoint: endpoint ?? null };

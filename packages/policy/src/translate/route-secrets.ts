@@ -23,20 +23,29 @@ export function resolveRouteSecrets(
     for (const ref of refs) {
       const found = secrets.lookUp(namespace, ref.name, ref.key);
       if (found.kind === 'found') fingerprints[secretRefKey(ref)] = secretFingerprint(`${namespace}/${secretRefKey(ref)}`, found.value.reveal());
-      else obstacle ??= obstacleOf(found, `target ${target.name}`, `Secret ${namespace}/${ref.name}`, ref);
+      else obstacle ??= secretObstacle(found, { who: `target ${target.name}`, namespace, ref, until: 'deliveries wait until then' });
     }
     return { ...target, secretFingerprints: fingerprints };
   });
   return { targets: routed, obstacle };
 }
 
-function obstacleOf(missing: Exclude<SecretLookup, { kind: 'found' }>, target: string, secret: string, { key }: SecretKeyRef): Obstacle {
+/** Who needs which Secret, and what happens until it is there. */
+export interface MissingSecret {
+  readonly who: string;
+  readonly namespace: string;
+  readonly ref: SecretKeyRef;
+  readonly until: string;
+}
+
+export function secretObstacle(missing: Exclude<SecretLookup, { kind: 'found' }>, { who, namespace, ref, until }: MissingSecret): Obstacle {
+  const secret = `Secret ${namespace}/${ref.name}`;
   switch (missing.kind) {
     case 'secretNotFound':
-      return { reason: 'SecretNotFound', message: `${target}: ${secret} does not exist: create it; deliveries wait until then` };
+      return { reason: 'SecretNotFound', message: `${who}: ${secret} does not exist: create it; ${until}` };
     case 'keyNotFound':
-      return { reason: 'SecretKeyNotFound', message: `${target}: ${secret} has no key ${key}: add it; deliveries wait until then` };
+      return { reason: 'SecretKeyNotFound', message: `${who}: ${secret} has no key ${ref.key}: add it; ${until}` };
     case 'accessNotGranted':
-      return { reason: 'SecretAccessNotGranted', message: `${target}: ${secret} may not be read: ${missing.hint}; deliveries wait until then` };
+      return { reason: 'SecretAccessNotGranted', message: `${who}: ${secret} may not be read: ${missing.hint}; ${until}` };
   }
 }

@@ -2,7 +2,7 @@ import type { EndpointSettings } from '@skiff/model/endpoint-settings';
 import type { SftpEndpointSpec } from '@skiff/model/sftp-endpoint';
 import { type Json, manifest, type WorkloadManifest, type WorkloadOwner } from './manifest.ts';
 import { SFTP_PORT } from './network.ts';
-import { podTemplate, READABLE } from './pod-template.ts';
+import { type EnvironmentVariable, podTemplate, READABLE } from './pod-template.ts';
 import { fixedSettings } from './reloadable-settings.ts';
 import type { WorkloadContext } from './workload-context.ts';
 import { type Component, hostKeySecretName, routerName, routeSecretName, selectorLabels, workloadName } from './workload-names.ts';
@@ -13,6 +13,7 @@ const ROUTER_GRACE_SECONDS = 30;
 const ROUTER_REPLICAS = 2;
 const HOST_KEY_DIRECTORY = '/etc/skiff/host-keys';
 const ROUTE_SECRET_DIRECTORY = '/etc/skiff/route-secrets';
+const EVENT_BUS_DIRECTORY = '/etc/skiff/event-bus';
 const DATA_VOLUME = 'data';
 
 /** P7: 200 transfers in 512 MiB; the rest is room for what V8 has not collected yet. */
@@ -29,16 +30,17 @@ export interface DeploymentProps {
 export function sftpDeployment(props: DeploymentProps, replicas: number): WorkloadManifest {
   const { owner, spec, settings, context } = props;
   const volumes = storageVolumes(settings, spec);
+  const bus = eventBusParts(settings);
   const template = podTemplate(
     {
       endpoint: owner.name,
       component: 'sftp-server',
       identity: identityOf(props),
       graceSeconds: spec.drain?.graceSeconds ?? DEFAULT_GRACE_SECONDS,
-      environment: [{ name: 'SKIFF_HOST_KEY_FILES', value: HOST_KEY_DIRECTORY }],
+      environment: [{ name: 'SKIFF_HOST_KEY_FILES', value: HOST_KEY_DIRECTORY }, ...bus.environment],
       ports: [{ name: 'sftp', containerPort: SFTP_PORT, protocol: 'TCP' }],
-      volumes: [{ name: 'host-keys', secret: { secretName: hostKeySecretName(owner.name), defaultMode: READABLE } }, ...volumes.volumes],
-      volumeMounts: [{ name: 'host-keys', mountPath: HOST_KEY_DIRECTORY, readOnly: true }, ...volumes.mounts],
+      volumes: [{ name: 'host-keys', secret: { secretName: hostKeySecretName(owner.name), defaultMode: READABLE } }, ...bus.volumes, ...volumes.volumes],
+      volumeMounts: [{ name: 'host-keys', mountPath: HOST_KEY_DIRECTORY, readOnly: true }, ...bus.mounts, ...volumes.mounts],
       resources: SFTP_RESOURCES,
       fixedSettings: fixedSettings(settings),
       fsGroup: volumes.volumes.length === 0 ? undefined : context.fsGroup,
@@ -50,16 +52,17 @@ export function sftpDeployment(props: DeploymentProps, replicas: number): Worklo
 
 export function routerDeployment(props: DeploymentProps): WorkloadManifest {
   const { owner, settings, context } = props;
+  const bus = eventBusParts(settings);
   const template = podTemplate(
     {
       endpoint: owner.name,
       component: 'router',
       identity: identityOf(props),
       graceSeconds: ROUTER_GRACE_SECONDS,
-      environment: [{ name: 'SKIFF_ROUTE_SECRETS_DIR', value: ROUTE_SECRET_DIRECTORY }],
+      environment: [{ name: 'SKIFF_ROUTE_SECRETS_DIR', value: ROUTE_SECRET_DIRECTORY }, ...bus.environment],
       ports: [],
-      volumes: [{ name: 'route-secrets', secret: { secretName: routeSecretName(owner.name), defaultMode: READABLE, optional: true } }],
-      volumeMounts: [{ name: 'route-secrets', mountPath: ROUTE_SECRET_DIRECTORY, readOnly: true }],
+      volumes: [{ name: 'route-secrets', secret: { secretName: routeSecretName(owner.name), defaultMode: READABLE, optional: true } }, ...bus.volumes],
+      volumeMounts: [{ name: 'route-secrets', mountPath: ROUTE_SECRET_DIRECTORY, readOnly: true }, ...bus.mounts],
       resources: ROUTER_RESOURCES,
       fixedSettings: { storage: settings.storage, events: settings.events },
       fsGroup: undefined,
@@ -100,5 +103,24 @@ function storageVolumes(settings: EndpointSettings, spec: SftpEndpointSpec): { r
   return {
     volumes: [{ name: DATA_VOLUME, persistentVolumeClaim: { claimName } }],
     mounts: [{ name: DATA_VOLUME, mountPath: settings.storage.path }],
+  };
+}
+
+/**
+ * The Secrets that the event bus needs, mounted by reference under names of their own. Optional: a pod starts without them, and its events
+ * wait until they are there.
+ */
+function eventBusParts({ events }: EndpointSettings): {
+  readonly environment: readonly EnvironmentVariable[];
+  readonly volumes: readonly Json[];
+  readonly mounts: readonly Json[];
+} {
+  const refs = events?.kind === 'amqp' ? Object.entries(events.secrets) : [];
+  if (refs.length === 0) return { environment: [], volumes: [], mounts: [] };
+  const sources = refs.map(([path, { name, key }]) => ({ secret: { name, items: [{ key, path }], optional: true } }));
+  return {
+    environment: [{ name: 'SKIFF_EVENT_BUS_SECRETS_DIR', value: EVENT_BUS_DIRECTORY }],
+    volumes: [{ name: 'event-bus', projected: { defaultMode: READABLE, sources } }],
+    mounts: [{ name: 'event-bus', mountPath: EVENT_BUS_DIRECTORY, readOnly: true }],
   };
 }

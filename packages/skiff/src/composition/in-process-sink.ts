@@ -7,6 +7,7 @@ import type { DesiredEndpoint, EndpointReadiness, EndpointSink } from '@skiff/op
 import type { SecretReader } from '@skiff/router/secret-reader';
 import type { Logger } from '@skiff/runtime/logger';
 import type { Lease } from '@skiff/sftp-server/lease';
+import { namedEventBusSecrets } from './event-bus.ts';
 import type { ProcessParts } from './process-parts.ts';
 import { type RunningRouter, startRouter } from './router-parts.ts';
 import { type RunningServer, startSftpServer } from './server-parts.ts';
@@ -56,7 +57,8 @@ export class InProcessSink implements EndpointSink {
     const logger: Logger = this.#parts.logger.child({ endpoint: endpoint.key });
     const endpointId = await this.#resources.endpointId(settings.namespace, settings.name);
     try {
-      const props = { settings, endpointId, lease: this.#lease, logger };
+      const eventBusSecrets = namedEventBusSecrets(settings, this.#secrets);
+      const props = { settings, endpointId, lease: this.#lease, eventBusSecrets, logger };
       const server = await startSftpServer(this.#parts, { ...props, hostKeys: endpoint.hostKeys.map((key) => key.privateKey) });
       this.#running.set(endpoint.key, { settings, server, router: await startRouter(this.#parts, { ...props, secrets: this.#secrets }), hostKeys });
       return undefined;

@@ -1,7 +1,6 @@
 import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
 import { createDeliveryLog } from '@skiff/database/mysql-delivery-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
-import { createServiceBusConsumer } from '@skiff/messaging/service-bus';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
 import { createEventFileOpener } from '@skiff/router/event-file';
 import { createRouteTable } from '@skiff/router/route-table';
@@ -12,6 +11,7 @@ import type { Logger } from '@skiff/runtime/logger';
 import type { Lease } from '@skiff/sftp-server/lease';
 import { VERSION } from '../version.ts';
 import { createStore } from './create-store.ts';
+import { createConsumer, type EventBusSecrets } from './event-bus.ts';
 import type { ProcessParts } from './process-parts.ts';
 
 const MESSAGES_AT_A_TIME = 64;
@@ -24,6 +24,7 @@ export interface RouterParts {
   readonly logger: Logger;
   /** Gives the secrets that targets name; absent: such targets are unusable, and say so. */
   readonly secrets: SecretReader | undefined;
+  readonly eventBusSecrets: EventBusSecrets;
 }
 
 export interface RunningRouter {
@@ -32,19 +33,11 @@ export interface RunningRouter {
 
 /** Starts the router of an endpoint that has a queue. */
 export async function startRouter(parts: ProcessParts, props: RouterParts): Promise<RunningRouter | undefined> {
-  const { settings, endpointId, lease, logger, secrets } = props;
+  const { settings, endpointId, lease, logger, secrets, eventBusSecrets } = props;
   const { database, clock, failpoints, configuration } = parts;
-  if (settings.events === null) return undefined;
-  const { namespace, queue, endpoint } = settings.events;
+  const consumer = createConsumer(parts, { settings, secrets: eventBusSecrets, logger, concurrency: MESSAGES_AT_A_TIME });
+  if (consumer === undefined) return undefined;
   const store = await createStore(parts, settings);
-  const consumer = createServiceBusConsumer({
-    namespace,
-    queue,
-    ...(endpoint === null ? {} : { endpoint }),
-    credential: parts.azure,
-    logger,
-    concurrency: MESSAGES_AT_A_TIME,
-  });
   const router: Router = createRouter({
     consumer,
     deliveries: createDeliveryLog(database),

@@ -1,8 +1,6 @@
 import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import type { OperationLog } from '@skiff/database/operation-log';
-import type { EventPublisher } from '@skiff/messaging/event-bus';
-import { createServiceBusPublisher } from '@skiff/messaging/service-bus';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
 import type { Logger } from '@skiff/runtime/logger';
 import type { Secret } from '@skiff/runtime/secret';
@@ -10,22 +8,16 @@ import type { Lease } from '@skiff/sftp-server/lease';
 import { SftpServer } from '@skiff/sftp-server/sftp-server';
 import type { FileStore } from '@skiff/storage/file-store';
 import { createStore } from './create-store.ts';
+import { createPublisher, type EventBusSecrets } from './event-bus.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import type { ProcessParts } from './process-parts.ts';
-
-function createPublisher(parts: ProcessParts, settings: EndpointSettings): EventPublisher | undefined {
-  const { events } = settings;
-  if (events === null) return undefined;
-  const { namespace, queue, endpoint } = events;
-  const { logger } = parts;
-  return createServiceBusPublisher({ namespace, queue, ...(endpoint === null ? {} : { endpoint }), credential: parts.azure, logger });
-}
 
 export interface ServerParts {
   readonly settings: EndpointSettings;
   readonly endpointId: number;
   readonly lease: Lease;
   readonly hostKeys: readonly Secret<string>[];
+  readonly eventBusSecrets: EventBusSecrets;
   readonly logger: Logger;
 }
 
@@ -40,11 +32,11 @@ export interface RunningServer {
 
 /** Starts one endpoint's SFTP server. Rejects when the database is away or the port is taken; nothing is left running then. */
 export async function startSftpServer(parts: ProcessParts, props: ServerParts): Promise<RunningServer> {
-  const { settings, endpointId, lease, hostKeys, logger } = props;
+  const { settings, endpointId, lease, hostKeys, eventBusSecrets, logger } = props;
   const { configuration, database, registry, budget, clock, failpoints, verifyPassword } = parts;
   const log = createOperationLog(database);
   const store = await createStore(parts, settings);
-  const publisher = createPublisher(parts, settings);
+  const publisher = createPublisher(parts, { settings, secrets: eventBusSecrets, logger });
   const closeParts = async () => {
     await publisher?.close();
     await store.close();

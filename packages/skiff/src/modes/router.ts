@@ -1,5 +1,6 @@
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { createDirectorySecretReader } from '@skiff/router/secret-reader';
+import { mountedEventBusSecrets } from '../composition/event-bus.ts';
 import { readSettings } from '../composition/mounted-endpoint.ts';
 import { startProcessHealth } from '../composition/process-health.ts';
 import { createProcessParts, keepLease } from '../composition/process-parts.ts';
@@ -24,6 +25,7 @@ export async function runRouter({ configuration, environment, logger }: ModeCont
     const secretsDirectory = environment.text('SKIFF_ROUTE_SECRETS_DIR');
     const router = await startRouter(parts, {
       secrets: secretsDirectory === undefined ? undefined : createDirectorySecretReader(secretsDirectory),
+      eventBusSecrets: mountedEventBusSecrets(environment),
       settings,
       endpointId,
       lease: lease.lease,

@@ -1,5 +1,6 @@
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { selfCheck } from '@skiff/sftp-protocol/self-check';
+import { mountedEventBusSecrets } from '../composition/event-bus.ts';
 import { followMounts, readHostKeys, readSettings } from '../composition/mounted-endpoint.ts';
 import { startProcessHealth } from '../composition/process-health.ts';
 import { createProcessParts, keepLease } from '../composition/process-parts.ts';
@@ -25,7 +26,8 @@ export async function runSftpServer(context: ModeContext): Promise<number> {
     const lease = await keepLease(parts, 'sftp-server');
     const endpointId = await createResourceRepository(parts.database).endpointId(settings.namespace, settings.name);
     const endpointLogger = logger.child({ endpoint: `${settings.namespace}/${settings.name}` });
-    const running = await startSftpServer(parts, { settings, endpointId, lease: lease.lease, hostKeys, logger: endpointLogger });
+    const eventBusSecrets = mountedEventBusSecrets(environment);
+    const running = await startSftpServer(parts, { settings, endpointId, lease: lease.lease, hostKeys, eventBusSecrets, logger: endpointLogger });
     const health = await startProcessHealth(parts, { sessions: () => running.server.sessionCount, outbox: running.outbox });
     const mounts = followMounts({ environment, server: running.server, settings, hostKeys, logger: endpointLogger });
     health.ready();

@@ -3,6 +3,7 @@
 #
 #   kube-up.sh build [control-plane|node]   install Debian packages and build the Go binaries into the cache
 #   kube-up.sh control-plane                etcd, kube-apiserver and kube-controller-manager on 127.0.0.1 (no pods run)
+#   kube-up.sh preflight                    whether this machine can run a node; if not, one line says what it lacks, exit code 69
 #   kube-up.sh node                         a whole single-node cluster inside its own network namespace (root)
 #   kube-up.sh load ARCHIVE...              import docker or OCI image archives into the node
 #   kube-up.sh image NAME CONTEXT [ARG...]  build CONTEXT's Dockerfile with buildah and load it into the node
@@ -26,7 +27,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 program=kube-up
-for part in settings build images pki processes control-plane node-config node; do
+for part in settings build preflight images pki processes control-plane node-config node; do
   # shellcheck source=/dev/null
   source "$here/lib/$part.sh"
 done
@@ -54,6 +55,7 @@ up() {
 case ${1:-} in
   build) build "${2:-node}" ;;
   control-plane | node) up "$1" ;;
+  preflight) preflight ;;
   load) shift; load "$@" ;;
   image) shift; image "${1:?image name}" "${2:?build context}" "${@:3}" ;;
   base-image) base_image "${2:?image name}" ;;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Checks } from '../support/checks.ts';
-import { startCluster } from './cluster/cluster.ts';
+import { startCluster, UnfitMachineError } from './cluster/cluster.ts';
 import { buildImages, presentImages } from './cluster/images.ts';
 import { Kubectl } from './cluster/kubectl.ts';
 import { clearStage, setStage } from './stage.ts';
@@ -72,7 +72,7 @@ async function main(keep: boolean, build: boolean): Promise<number> {
     return checks.finish() ? 0 : 1;
   } catch (error) {
     if (signal.aborted) return 130;
-    console.error(error);
+    console.error(error instanceof UnfitMachineError ? error.message : error);
     return 1;
   } finally {
     if (keep) console.log('The cluster stays; test/cluster/kube-down.sh ends it.');

@@ -95,10 +95,12 @@ build_binaries() {
   go_build "$src/addons" "-s -w -X helm.sh/helm/v3/internal/version.version=v$HELM_VERSION" "${addons[@]}"
 }
 
+node_packages() { apt_need containerd runc containernetworking-plugins nftables iptables conntrack gcc libc6-dev mount iproute2 kmod; }
+
 build() {
   local mode=$1
   apt_need openssl curl iproute2
-  [ "$mode" != node ] || apt_need containerd runc containernetworking-plugins nftables iptables conntrack gcc libc6-dev mount
+  [ "$mode" != node ] || node_packages
   mkdir -p "$bin" "$images" "$src"
   # Two builds at once would double the memory and build everything twice.
   exec 9>"$cache/lock"

@@ -62,14 +62,16 @@ image() {
 
 # Debian's minimal system with the project's Node, the machine's npm where it has one, and the user `node`.
 base_image() {
-  local name=$1 c m npm root=$images/debian-$SUITE.tar tmp
+  local name=$1 c m npm mirror root=$images/debian-$SUITE.tar tmp
   [ -x "$node_binary" ] || die "no Node at $node_binary: run npm ci, or set SKIFF_CLUSTER_NODE"
   apt_need buildah debootstrap
   mkdir -p "$images"
   if [ ! -s "$root" ]; then
     say "debootstrap $SUITE"
     tmp=$(mktemp -d "$cache/debian.XXXXXX")
-    debootstrap --variant=minbase --include=ca-certificates,libstdc++6,libatomic1,tini "$SUITE" "$tmp/root" >"$cache/debootstrap.log" ||
+    # From where this machine's own packages come.
+    mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | awk -v s="$SUITE" '$2 == s && $3 == "main" {print $1; exit}')
+    debootstrap --variant=minbase --include=ca-certificates,libstdc++6,libatomic1,tini "$SUITE" "$tmp/root" ${mirror:+"$mirror"} >"$cache/debootstrap.log" ||
       die "debootstrap failed, see $cache/debootstrap.log"
     tar -C "$tmp/root" --numeric-owner --exclude='./var/cache/apt/*.bin' --exclude='./var/cache/apt/archives/*' --exclude='./var/lib/apt/lists/*' \
       --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' --exclude='./dev/*' -cf "$tmp/root.tar" .

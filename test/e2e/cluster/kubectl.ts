@@ -18,15 +18,20 @@ export interface Program {
   readonly input?: string;
   readonly timeoutMs?: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** What it says on standard error is shown while it works. */
+  readonly showProgress?: boolean;
 }
 
-class CommandError extends Error {
+export class CommandError extends Error {
   readonly code = 'CommandFailed';
   readonly stderr: string;
-  constructor(program: Program, status: string, stderr: string) {
+  /** Undefined when it was ended by a signal, or never began. */
+  readonly exitCode: number | undefined;
+  constructor(program: Program, status: string, { stderr, exitCode }: { readonly stderr: string; readonly exitCode?: number }) {
     super(`${program.command} ${program.args.join(' ').slice(0, 300)}: ${status}\n${stderr.slice(-4_000)}`);
     this.name = 'CommandError';
     this.stderr = stderr;
+    this.exitCode = exitCode;
   }
 }
 
@@ -41,17 +46,18 @@ export async function output(program: Program, signal?: AbortSignal): Promise<st
   });
   let stdout = '';
   let stderr = '';
-  child.on('error', (error) => reject(new CommandError(program, error.message, stderr)));
+  child.on('error', (error) => reject(new CommandError(program, error.message, { stderr })));
   child.stdin.on('error', () => undefined);
   child.stdout.on('data', (chunk: Buffer) => {
     stdout = (stdout + chunk.toString()).slice(-MAX_OUTPUT_CHARS);
   });
   child.stderr.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString()).slice(-16_384);
+    if (program.showProgress === true) process.stderr.write(chunk);
   });
   child.on('close', (code, name) => {
     if (code === 0) resolve(stdout);
-    else reject(new CommandError(program, `ended with ${code ?? name}`, stderr));
+    else reject(new CommandError(program, `ended with ${code ?? name}`, { stderr, ...(code === null ? {} : { exitCode: code }) }));
   });
   child.stdin.end(program.input ?? '');
   return promise;

@@ -23,7 +23,7 @@ const BANNER = "import { createRequire as makeRequire } from 'node:module'; cons
 async function bundleProgram(): Promise<Metafile> {
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: { main: 'packages/skiff/src/main.ts' },
+    entryPoints: { main: 'packages/skiff/src/main.ts', launch: 'packages/skiff/src/launch.ts' },
     outdir: out,
     bundle: true,
     splitting: true,

@@ -1,16 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { nodeFlagsOf } from '@skiff/skiff/node-flags';
 
-const PACKAGE = join(import.meta.dirname, '../../packages/skiff');
-const PROGRAM = join(PACKAGE, 'src/main.ts');
-/** As the launcher and the image pass them. */
-const NODE_FLAGS = readFileSync(join(PACKAGE, 'node-flags'), 'utf8')
-  .split('\n')
-  .filter((flag) => flag !== '');
+const PROGRAM = join(import.meta.dirname, '../../packages/skiff/src/main.ts');
 const STOP_TIMEOUT_MS = 20_000;
 /** Lines of the log kept for waiting and for failure messages. */
 const KEPT_LINES = 20_000;
@@ -40,7 +35,7 @@ export class SkiffProcess {
 
   constructor(props: SkiffProcessProps) {
     const { NODE_OPTIONS: _options, ...inherited } = process.env;
-    this.#child = spawn(process.execPath, [...NODE_FLAGS, ...(props.nodeFlags ?? []), props.main ?? PROGRAM, ...props.args], {
+    this.#child = spawn(process.execPath, [...nodeFlagsOf(props.args[0]), ...(props.nodeFlags ?? []), props.main ?? PROGRAM, ...props.args], {
       env: { MALLOC_ARENA_MAX: '2', ...inherited, ...props.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -7,7 +7,7 @@ Usage
   skiff sftp-server                                  one endpoint's SFTP server
   skiff router                                       one endpoint's event router
   skiff hash-password                                read a password from standard input, print its argon2id hash
-  skiff self-check                                   whether everything of this installation loads and works here
+  skiff self-check [MODE]                            whether everything of this installation loads and works here
   skiff smoke-test --endpoint NAMESPACE/NAME         in a pod: send a file through a running endpoint (helm test)
   skiff --version
 

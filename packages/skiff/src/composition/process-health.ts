@@ -1,11 +1,14 @@
 import { type BackgroundTask, startBackgroundTask } from '@skiff/runtime/background-task';
 import { startHealthServer } from '@skiff/runtime/health';
-import { createMetrics } from '@skiff/runtime/metrics';
+import type { Logger } from '@skiff/runtime/logger';
+import { createMetrics, type Metrics } from '@skiff/runtime/metrics';
 import type { ProcessParts } from './process-parts.ts';
 
 const OUTBOX_EVERY_MS = 5_000;
 
 export interface ProcessHealth {
+  /** Adds metrics of what has started meanwhile. */
+  watch(watched: Watched): void;
   /** From now on `/readyz` answers 200, until `drain`. */
   ready(): void;
   /** Takes the process out of its Service while sessions go on. */
@@ -13,42 +16,30 @@ export interface ProcessHealth {
   stop(): Promise<void>;
 }
 
-/** What an endpoint's process is watched by. */
+/** What an SFTP server is watched by. */
 export interface Watched {
-  readonly sessions?: () => number;
+  readonly sessions: () => number;
   /** Events that wait for the bus, and the age of the oldest. */
-  readonly outbox?: () => Promise<{ readonly waiting: number; readonly oldestAgeMs: number }>;
+  readonly outbox: () => Promise<{ readonly waiting: number; readonly oldestAgeMs: number }>;
 }
 
-/** Serves probes and metrics where `SKIFF_HEALTH_PORT` is set. */
-export async function startProcessHealth(parts: ProcessParts, watched: Watched): Promise<ProcessHealth> {
+/**
+ * Serves probes and metrics where `SKIFF_HEALTH_PORT` is set. To be started before anything is waited for: a process that waits for its
+ * database is alive and not ready, and restarting it would help nobody.
+ */
+export async function startProcessHealth(parts: ProcessParts): Promise<ProcessHealth> {
   const { configuration, logger, budget } = parts;
   let state: string | undefined = 'starting';
   const metrics = createMetrics({ defaults: true });
   metrics.sampledGauge({ name: 'skiff_transfer_memory_free_bytes', help: 'Bytes of the transfer budget that nobody holds.', read: () => budget.freeBytes });
-  const { sessions, outbox } = watched;
-  if (sessions !== undefined) metrics.sampledGauge({ name: 'skiff_sftp_sessions', help: 'Live SFTP sessions of this process.', read: sessions });
   let task: BackgroundTask | undefined;
-  if (outbox !== undefined) {
-    let status = { waiting: 0, oldestAgeMs: 0 };
-    metrics.sampledGauge({ name: 'skiff_outbox_events', help: 'Committed events that are not published yet.', read: () => status.waiting });
-    metrics.sampledGauge({
-      name: 'skiff_outbox_oldest_age_seconds',
-      help: 'Age of the oldest event that is not published yet; alert above 60.',
-      read: () => status.oldestAgeMs / 1000,
-    });
-    task = startBackgroundTask({
-      name: 'outbox-metric',
-      intervalMs: OUTBOX_EVERY_MS,
-      logger,
-      run: async () => {
-        status = await outbox();
-      },
-    });
-  }
   const { healthPort } = configuration;
   const server = healthPort === undefined ? undefined : await startHealthServer({ port: healthPort, ready: { process: () => state }, metrics, logger });
   return {
+    watch({ sessions, outbox }) {
+      metrics.sampledGauge({ name: 'skiff_sftp_sessions', help: 'Live SFTP sessions of this process.', read: sessions });
+      task = watchOutbox(metrics, outbox, logger);
+    },
     ready() {
       state = undefined;
     },
@@ -60,4 +51,22 @@ export async function startProcessHealth(parts: ProcessParts, watched: Watched):
       await server?.stop();
     },
   };
+}
+
+function watchOutbox(metrics: Metrics, outbox: Watched['outbox'], logger: Logger): BackgroundTask {
+  let status = { waiting: 0, oldestAgeMs: 0 };
+  metrics.sampledGauge({ name: 'skiff_outbox_events', help: 'Committed events that are not published yet.', read: () => status.waiting });
+  metrics.sampledGauge({
+    name: 'skiff_outbox_oldest_age_seconds',
+    help: 'Age of the oldest event that is not published yet; alert above 60.',
+    read: () => status.oldestAgeMs / 1000,
+  });
+  return startBackgroundTask({
+    name: 'outbox-metric',
+    intervalMs: OUTBOX_EVERY_MS,
+    logger,
+    run: async () => {
+      status = await outbox();
+    },
+  });
 }

@@ -18,6 +18,7 @@ export async function runRouter({ configuration, environment, logger }: ModeCont
   const parts = createProcessParts(configuration, logger, databaseUrl);
   const stop = new AbortController();
   const signalled = untilSignalled(logger).then(() => stop.abort());
+  const health = await startProcessHealth(parts);
   try {
     await waitForSchema(parts, stop.signal);
     const lease = await keepLease(parts, 'router');
@@ -32,16 +33,15 @@ export async function runRouter({ configuration, environment, logger }: ModeCont
       logger: logger.child({ endpoint: `${settings.namespace}/${settings.name}` }),
     });
     if (router === undefined) throw new ConfigurationError('the endpoint has no events: there is nothing to route');
-    const health = await startProcessHealth(parts, {});
     health.ready();
     await signalled;
     health.drain();
     await router.stop();
     await lease.release();
-    await health.stop();
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {
+    await health.stop();
     await parts.database.close();
   }
   return 0;

@@ -21,6 +21,7 @@ export async function runSftpServer(context: ModeContext): Promise<number> {
   const parts = createProcessParts(configuration, logger, databaseUrl);
   const stop = new AbortController();
   const signalled = untilSignalled(logger).then(() => stop.abort());
+  const health = await startProcessHealth(parts);
   try {
     await waitForSchema(parts, stop.signal);
     const lease = await keepLease(parts, 'sftp-server');
@@ -28,7 +29,7 @@ export async function runSftpServer(context: ModeContext): Promise<number> {
     const endpointLogger = logger.child({ endpoint: `${settings.namespace}/${settings.name}` });
     const eventBusSecrets = mountedEventBusSecrets(environment);
     const running = await startSftpServer(parts, { settings, endpointId, lease: lease.lease, hostKeys, eventBusSecrets, logger: endpointLogger });
-    const health = await startProcessHealth(parts, { sessions: () => running.server.sessionCount, outbox: running.outbox });
+    health.watch({ sessions: () => running.server.sessionCount, outbox: running.outbox });
     const mounts = followMounts({ environment, server: running.server, settings, hostKeys, logger: endpointLogger });
     health.ready();
     await signalled;
@@ -36,10 +37,10 @@ export async function runSftpServer(context: ModeContext): Promise<number> {
     await mounts.stop();
     await running.stop();
     await lease.release();
-    await health.stop();
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {
+    await health.stop();
     await parts.database.close();
   }
   return 0;

@@ -15,7 +15,7 @@ import type { Logger } from '@skiff/runtime/logger';
 import type { Secret } from '@skiff/runtime/secret';
 import { selfCheck } from '@skiff/sftp-protocol/self-check';
 import { InProcessSink } from '../composition/in-process-sink.ts';
-import { startProcessHealth } from '../composition/process-health.ts';
+import { type ProcessHealth, startProcessHealth } from '../composition/process-health.ts';
 import { createProcessParts, keepLease, type ProcessParts } from '../composition/process-parts.ts';
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from './mode.ts';
@@ -97,6 +97,23 @@ async function openDatabaseOf({ configuration, logger }: ModeContext, state: str
 }
 
 async function runWith(parts: ProcessParts, folders: Folders, signal: AbortSignal, signalled: Promise<void>): Promise<void> {
+  const health = await startProcessHealth(parts);
+  try {
+    await runUntilStopped({ parts, folders, signal, signalled, health });
+  } finally {
+    await health.stop();
+  }
+}
+
+interface Run {
+  readonly parts: ProcessParts;
+  readonly folders: Folders;
+  readonly signal: AbortSignal;
+  readonly signalled: Promise<void>;
+  readonly health: ProcessHealth;
+}
+
+async function runUntilStopped({ parts, folders, signal, signalled, health }: Run): Promise<void> {
   const { logger, database } = parts;
   await migrateWhenReady(parts, signal);
   const lease = await keepLease(parts, 'standalone');
@@ -113,11 +130,10 @@ async function runWith(parts: ProcessParts, folders: Folders, signal: AbortSigna
   });
   await operator.start(signal);
   logger.info({ manifests: folders.manifests, state: folders.state }, 'standalone running');
-  const health = await startProcessHealth(parts, {});
   health.ready();
   await signalled;
   health.drain();
-  await stopAll(logger, [() => operator.stop(), () => sink.stop(), () => lease.release(), () => health.stop()]);
+  await stopAll(logger, [() => operator.stop(), () => sink.stop(), () => lease.release()]);
 }
 
 /** In order; what fails to stop is told and must not keep the rest from stopping. */

@@ -10,9 +10,10 @@ import { Checks } from '../support/checks.ts';
 import { freePort } from '../support/free-port.ts';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
 import { prepareServerSite } from '../support/sftp-server-process.ts';
-import { addLatencyChecks } from './latency/latency-checks.ts';
 import { startOpenSshServer } from './openssh-server.ts';
 import { cpuSecondsOf, peakRssMibOf } from './process-cpu.ts';
+import { addLatencyChecks } from './small-files/latency-checks.ts';
+import { addRouterChecks } from './small-files/router-checks.ts';
 
 const SIZE_MIB = 256;
 const ROUNDS = 5;
@@ -60,6 +61,7 @@ try {
   for (const stop of stops.reverse()) await stop();
 }
 await addLatencyChecks(checks);
+await addRouterChecks(checks);
 process.exitCode = checks.finish() ? 0 : 1;
 
 async function startSkiff(client: OpenSshClient): Promise<Subject> {

@@ -12,6 +12,19 @@ export function cpuSecondsOf(pid: number): number {
   return ((utime ?? 0) + (stime ?? 0) + (cutime ?? 0) + (cstime ?? 0)) / TICKS_PER_SECOND;
 }
 
+/** Of several, by name. */
+export function cpuOf(processes: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  return new Map([...processes].map(([name, pid]) => [name, cpuSecondsOf(pid)]));
+}
+
+/** CPU seconds that the whole machine has worked since it started, all cores together (proc(5), /proc/stat). */
+export function machineCpuSeconds(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = (/^cpu +(.*)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1] ?? '')
+    .split(' ')
+    .map(Number);
+  return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
+}
+
 /** Largest resident set so far, in MiB. */
 export function peakRssMibOf(pid: number): number {
   const match = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));

@@ -5,7 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { openDatabase } from '@skiff/database/connect';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { startPrivateMariadb } from '@skiff/database/private-mariadb';
+import type { EventPublisher } from '@skiff/messaging/event-bus';
+import { createServiceBusPublisher } from '@skiff/messaging/service-bus';
 import { silentLogger } from '@skiff/runtime/logger';
+import { Secret } from '@skiff/runtime/secret';
 import Type from 'typebox';
 import { Value } from 'typebox/value';
 import { startAzure } from '../../emulators/azure.ts';
@@ -19,25 +22,26 @@ import { type DatabaseProbe, probeDatabase } from './database-load.ts';
 const CONTAINER = 'files';
 const QUEUE = 'events';
 
-/** The whole way of a file and its event, each station in a process of its own. */
-export interface LatencyRig {
-  readonly login: Login;
-  readonly keyFile: string;
+/** The whole way of a file and its event, each station in a process of its own; server and router start when they are wanted. */
+export interface Stations {
   readonly target: EmulatorProcess;
   readonly blobs: BlobStandInProcess;
   readonly database: DatabaseProbe;
-  /** By the name it has in the report. */
+  readonly publisher: EventPublisher;
+  /** By the name it has in the report: what runs so far. */
   readonly processes: ReadonlyMap<string, number>;
+  startRouter(): Promise<void>;
+  startServer(): Promise<Login & { readonly keyFile: string }>;
   stop(): Promise<void>;
 }
 
-export interface LatencyRigOptions {
+export interface StationsOptions {
   /** Takes CPU profiles of the server and the router, written when they end. */
   readonly profileDir?: string;
 }
 
-export async function startLatencyRig(options: LatencyRigOptions = {}): Promise<LatencyRig> {
-  const dir = await mkdtemp(join(tmpdir(), 'skiff-latency-'));
+export async function startStations(options: StationsOptions = {}): Promise<Stations> {
+  const dir = await mkdtemp(join(tmpdir(), 'skiff-stations-'));
   const stops: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
   const stop = async () => {
     for (const one of stops.splice(0).reverse()) await one();
@@ -52,7 +56,6 @@ export async function startLatencyRig(options: LatencyRigOptions = {}): Promise<
     const target = await startTarget();
     stops.push(() => target.stop());
     const nodeFlags = options.profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileDir}`];
-    const client = new OpenSshClient(join(dir, 'client'));
     const env = { ...azure.env, AZURE_STORAGE_KEY: blobs.accountKey, SKIFF_LOG_LEVEL: 'info' };
     const site = await prepareServerSite({
       dir: join(dir, 'site'),
@@ -61,34 +64,42 @@ export async function startLatencyRig(options: LatencyRigOptions = {}): Promise<
       events: { kind: 'serviceBus', ...azure.serviceBusAddress, queue: QUEUE },
       env,
       nodeFlags,
-      client,
+      client: new OpenSshClient(join(dir, 'client')),
     });
     stops.push(() => site.close());
     await routeTo(target.url, mariadb.url, site.endpointId);
-    const settingsFile = join(dir, 'router-endpoint.json');
-    await writeFile(settingsFile, JSON.stringify(site.settings));
-    const router = new SkiffProcess({
-      args: ['router'],
-      nodeFlags,
-      env: { ...env, SKIFF_DATABASE_URL: mariadb.url.reveal(), SKIFF_ENDPOINT_FILE: settingsFile, SKIFF_ALLOWED_TARGET_RANGES: '127.0.0.0/8' },
-    });
-    stops.push(() => router.stop());
-    await router.waitFor('routes', (line) => line.msg === 'routes in force changed', 30_000);
-    const server = await site.start();
-    stops.push(() => server.process.stop());
     const database = await probeDatabase(mariadb);
     stops.push(() => database.close());
+    const credential = { connectionString: new Secret(azure.serviceBus.connectionString) };
+    const publisher = createServiceBusPublisher({ namespace: azure.serviceBusAddress.namespace, queue: QUEUE, credential, logger: silentLogger });
+    stops.push(() => publisher.close());
     const processes = new Map([
-      ['SFTP server', server.process.pid],
-      ['router', router.pid],
       ['MariaDB', database.pid],
       ['blob stand-in', pidOf(blobs)],
       ['Service Bus emulator', pidOf(azure.serviceBus)],
       ['HTTP target', pidOf(target)],
     ]);
-    const { credential } = server.byKey;
-    if (!('keyFile' in credential)) throw new Error('the user has no key');
-    return { login: server.byKey, keyFile: credential.keyFile, target, blobs, database, processes, stop };
+    const startRouter = async () => {
+      const settingsFile = join(dir, 'router-endpoint.json');
+      await writeFile(settingsFile, JSON.stringify(site.settings));
+      const router = new SkiffProcess({
+        args: ['router'],
+        nodeFlags,
+        env: { ...env, SKIFF_DATABASE_URL: mariadb.url.reveal(), SKIFF_ENDPOINT_FILE: settingsFile, SKIFF_ALLOWED_TARGET_RANGES: '127.0.0.0/8' },
+      });
+      stops.push(() => router.stop());
+      await router.waitFor('routes', (line) => line.msg === 'routes in force changed', 30_000);
+      processes.set('router', router.pid);
+    };
+    const startServer = async () => {
+      const server = await site.start();
+      stops.push(() => server.process.stop());
+      processes.set('SFTP server', server.process.pid);
+      const { credential: key } = server.byKey;
+      if (!('keyFile' in key)) throw new Error('the user has no key');
+      return { ...server.byKey, keyFile: key.keyFile };
+    };
+    return { target, blobs, database, publisher, processes, startRouter, startServer, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -122,6 +133,6 @@ async function routeTo(url: string, databaseUrl: Parameters<typeof openDatabase>
 }
 
 function pidOf({ pid }: { readonly pid: number | undefined }): number {
-  if (pid === undefined) throw new Error('a process of the rig has no id');
+  if (pid === undefined) throw new Error('a station has no id');
   return pid;
 }

@@ -28,7 +28,7 @@ const server = createServer((request, response) => {
 });
 server.on('clientError', (_error, socket) => socket.destroy());
 server.keepAliveTimeout = 75_000;
-answerQuestions((): Arrivals => ({ arrivals: [...arrivals], repeated }));
+answerQuestions((question): Arrivals | number => (question === 'count' ? arrivals.size : { arrivals: [...arrivals], repeated }));
 endOnSignal(async () => {
   server.close();
   server.closeAllConnections();

@@ -1,6 +1,6 @@
 import type { Checks } from '../../support/checks.ts';
-import { type LatencyRigOptions, startLatencyRig } from './latency-rig.ts';
 import { type LatencyFigures, measureLatency, percentile } from './measure-latency.ts';
+import { type StationsOptions, startStations } from './stations.ts';
 
 const WARM_UP_SECONDS = 10;
 const SECONDS = 30;
@@ -10,15 +10,17 @@ const RATE_PER_SECOND = 100;
  * From the answer to CLOSE until the application is called, while files of 4 KiB come at 100 a second over 20 sessions. The
  * limits are those of the first release, on 2 cores that all stations share.
  */
-export async function addLatencyChecks(checks: Checks, options: LatencyRigOptions & { readonly ratePerSecond?: number } = {}): Promise<void> {
+export async function addLatencyChecks(checks: Checks, options: StationsOptions & { readonly ratePerSecond?: number } = {}): Promise<void> {
   const { ratePerSecond = RATE_PER_SECOND } = options;
-  const rig = await startLatencyRig(options);
+  const stations = await startStations(options);
   try {
+    await stations.startRouter();
+    const login = await stations.startServer();
     process.stderr.write(`  ${ratePerSecond} files of 4 KiB a second: ${WARM_UP_SECONDS} s to warm up, then ${SECONDS} s\n`);
-    await measureLatency(rig, { ratePerSecond, seconds: WARM_UP_SECONDS });
-    add(checks, await measureLatency(rig, { ratePerSecond, seconds: SECONDS }), ratePerSecond);
+    await measureLatency(stations, { ratePerSecond, login, seconds: WARM_UP_SECONDS });
+    add(checks, await measureLatency(stations, { ratePerSecond, login, seconds: SECONDS }), ratePerSecond);
   } finally {
-    await rig.stop();
+    await stations.stop();
   }
 }
 
@@ -36,9 +38,11 @@ function add(checks: Checks, figures: LatencyFigures, ratePerSecond: number): vo
     checks.add(`file due → CLOSE answered, p${percent}`, percentile(figures.uploadMs, percent), 'ms');
     checks.add(`CLOSE → its answer, p${percent}`, percentile(figures.closeMs, percent), 'ms');
   }
-  for (const [name, milliseconds] of figures.cpuMsPerUpload) checks.add(`CPU per file, ${name}`, milliseconds, 'ms');
-  checks.add('SQL statements per file', figures.statementsPerUpload, '');
-  checks.add('transactions per file', figures.commitsPerUpload, '');
-  checks.add('syncs of the database per file', figures.syncsPerUpload, '');
-  checks.add('calls to the store per file', figures.storeCallsPerUpload, '');
+  const { load } = figures;
+  for (const [name, milliseconds] of load.cpuMs) checks.add(`CPU per file, ${name}`, milliseconds, 'ms');
+  checks.add('CPU of everything else on the machine', load.othersCpuPercent, '% of a core');
+  checks.add('SQL statements per file', load.statements, '');
+  checks.add('transactions per file', load.commits, '');
+  checks.add('disk syncs of the database per file', load.syncs, '');
+  checks.add('calls to the store per file', load.storeCalls, '');
 }

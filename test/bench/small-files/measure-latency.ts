@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Value } from 'typebox/value';
-import { cpuSecondsOf } from '../process-cpu.ts';
+import type { Login } from '../../support/openssh-client.ts';
 import { machineMs } from './clock.ts';
-import type { LatencyRig } from './latency-rig.ts';
 import { type Arrivals, ArrivalsSchema, type Load, type LoadResult, LoadResultSchema } from './messages.ts';
+import { type LoadPerFile, loadPerFile, readLoad } from './station-load.ts';
+import type { Stations } from './stations.ts';
 
 const SESSIONS = 20;
 const SIZE_BYTES = 4096;
@@ -28,36 +29,32 @@ export interface LatencyFigures {
   readonly closeMs: readonly number[];
   /** Answer to CLOSE to the call of the application, sorted, ms; an event may overtake the answer. */
   readonly toTargetMs: readonly number[];
-  /** By process, the load generator included. */
-  readonly cpuMsPerUpload: ReadonlyMap<string, number>;
-  readonly statementsPerUpload: number;
-  readonly commitsPerUpload: number;
-  readonly syncsPerUpload: number;
-  readonly storeCallsPerUpload: number;
+  readonly load: LoadPerFile;
 }
 
 export interface LatencyRun {
   readonly ratePerSecond: number;
   readonly seconds: number;
+  readonly login: Login & { readonly keyFile: string };
 }
 
 /** Sends files at a fixed rate and waits until the application has heard of all. */
-export async function measureLatency(rig: LatencyRig, run: LatencyRun): Promise<LatencyFigures> {
+export async function measureLatency(stations: Stations, run: LatencyRun): Promise<LatencyFigures> {
   const directory = `/${run.ratePerSecond}-per-second-${Math.round(machineMs())}`;
-  const { host, port, username } = rig.login;
-  const load = { ...run, host, port, username, keyFile: rig.keyFile, sessions: SESSIONS, sizeBytes: SIZE_BYTES, directory };
+  const { ratePerSecond, seconds } = run;
+  const { host, port, username, keyFile } = run.login;
+  const load = { ratePerSecond, seconds, host, port, username, keyFile, sessions: SESSIONS, sizeBytes: SIZE_BYTES, directory };
   const generator = fork(fileURLToPath(new URL('load-main.ts', import.meta.url)));
   try {
     const { pid } = generator;
     if (pid === undefined) throw new Error('the load generator did not start');
-    const processes = new Map([...rig.processes, ['load generator', pid]]);
-    const before = { cpu: cpuOf(processes), database: await rig.database.read(), calls: await callsOf(rig), repeated: (await arrivalsOf(rig)).repeated };
+    const processes = new Map([...stations.processes, ['load generator', pid]]);
+    const before = await readLoad(stations, processes);
+    const { repeated: repeatedBefore } = await arrivalsOf(stations);
     const { uploads, failure } = await generate(generator, load);
     const acknowledged = uploads.flatMap(({ path, dueMs, closedMs, closeMs }) => (closedMs === null ? [] : [{ path, dueMs, closedMs, closeMs }]));
-    const { arrivals, repeated } = await allArrivals(rig, acknowledged);
-    const after = { cpu: cpuOf(processes), database: await rig.database.read(), calls: await callsOf(rig) };
-    const count = Math.max(1, acknowledged.length);
-    const per = (figure: 'statements' | 'commits' | 'syncs') => (after.database[figure] - before.database[figure]) / count;
+    const { arrivals, repeated } = await allArrivals(stations, acknowledged);
+    const after = await readLoad(stations, processes);
     const due = Math.min(...uploads.map(({ dueMs }) => dueMs));
     return {
       uploads: uploads.length,
@@ -65,15 +62,11 @@ export async function measureLatency(rig: LatencyRig, run: LatencyRun): Promise<
       failed: uploads.length - acknowledged.length,
       failure,
       lost: acknowledged.filter(({ path }) => !arrivals.has(path)).length,
-      repeated: repeated - before.repeated,
+      repeated: repeated - repeatedBefore,
       uploadMs: sorted(acknowledged.map(({ closedMs, dueMs }) => closedMs - dueMs)),
       closeMs: sorted(acknowledged.map(({ closeMs }) => closeMs)),
       toTargetMs: sorted(acknowledged.flatMap(({ path, closedMs }) => (arrivals.get(path) ?? Number.NaN) - closedMs).filter((wait) => !Number.isNaN(wait))),
-      cpuMsPerUpload: new Map([...after.cpu].map(([name, seconds]) => [name, ((seconds - (before.cpu.get(name) ?? 0)) * 1000) / count])),
-      statementsPerUpload: per('statements'),
-      commitsPerUpload: per('commits'),
-      syncsPerUpload: per('syncs'),
-      storeCallsPerUpload: (after.calls - before.calls) / count,
+      load: loadPerFile(before, after, acknowledged.length),
     };
   } finally {
     generator.kill();
@@ -95,27 +88,18 @@ interface Heard {
   readonly repeated: number;
 }
 
-async function allArrivals(rig: LatencyRig, acknowledged: readonly { readonly path: string }[]): Promise<Heard> {
+async function allArrivals(stations: Stations, acknowledged: readonly { readonly path: string }[]): Promise<Heard> {
   for (const end = machineMs() + LAST_EVENTS_MS; ; await sleep(200)) {
-    const { arrivals, repeated } = await arrivalsOf(rig);
+    const { arrivals, repeated } = await arrivalsOf(stations);
     const heard = new Map(arrivals);
     if (machineMs() > end || acknowledged.every(({ path }) => heard.has(path))) return { arrivals: heard, repeated };
   }
 }
 
-async function arrivalsOf({ target }: LatencyRig): Promise<Arrivals> {
+export async function arrivalsOf({ target }: Stations): Promise<Arrivals> {
   const answer = await target.request('arrivals');
   Value.Assert(ArrivalsSchema, answer);
   return answer;
-}
-
-async function callsOf({ blobs }: LatencyRig): Promise<number> {
-  const { requests } = await blobs.stats();
-  return Object.values(requests).reduce((sum, count) => sum + count, 0);
-}
-
-function cpuOf(processes: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
-  return new Map([...processes].map(([name, pid]) => [name, cpuSecondsOf(pid)]));
 }
 
 function sorted(values: readonly number[]): readonly number[] {

@@ -5,6 +5,7 @@ import type { Database } from './connect.ts';
 import { withRetries } from './connection/retry.ts';
 import type { OperationLog, OperationRef } from './operation-log.ts';
 import { type BeginCall, beginAll, FIRST_EPOCH, readHolders } from './operations/begin.ts';
+import { advanceRename, movedFiles } from './operations/directory-renames.ts';
 import { GroupCommit } from './operations/group-commit.ts';
 import { findLooks, looked, revive } from './operations/late-landings.ts';
 import { claimPublishable, outboxStatus, releasePublishable } from './operations/outbox.ts';
@@ -91,6 +92,8 @@ export function createOperationLog(database: Database, options: OperationLogOpti
       }
     },
     setPriorEtag: (ref, etag) => setPriorEtag(database, ref, etag),
+    advanceRename: (ref, files) => advanceRename(database, ref, files),
+    movedFiles: (id) => movedFiles(database, id),
     find: (id) => findOperation(database, id),
     async findByLock(lockKey) {
       return [...(await readHolders(database, [lockKey.toString('hex')])).values()][0];

@@ -35,7 +35,7 @@ export interface OperationIntent {
   readonly owner: InstanceId;
   /** As in the plan; the row's own copy follows `setPriorEtag`, and recovery goes by it. */
   readonly priorEtag: string | null;
-  /** Given: the row starts as `committing` (single put, remove, rename, mkdir, rmdir). Absent: as `open`. */
+  /** Given: the row starts as `committing` (single put, remove, rename, mkdir, rmdir, renamedir, which keeps the event alone). Absent: as `open`. */
   readonly plan?: CommitPlan;
 }
 
@@ -107,6 +107,13 @@ export interface OperationLog {
   adopt(ref: OperationRef, owner: InstanceId): Promise<OperationRef | undefined>;
   /** Replaces the ETag that the effect will require (the lock holder wins over outside tools). False: displaced. */
   setPriorEtag(ref: OperationRef, etag: string | null): Promise<boolean>;
+  /**
+   * Directory renames: writes down that files are being moved, and how many were so far. Before the first one is; from then on the
+   * operation is carried through by whoever has it. False: displaced.
+   */
+  advanceRename(ref: OperationRef, movedFiles: number): Promise<boolean>;
+  /** Directory renames: files moved so far; `undefined` as long as none may have been. */
+  movedFiles(id: OperationId): Promise<number | undefined>;
   find(id: OperationId): Promise<OperationRow | undefined>;
   /** The unfinished operation that holds a lock. */
   findByLock(lockKey: Buffer): Promise<OperationRow | undefined>;

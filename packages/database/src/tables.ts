@@ -76,6 +76,15 @@ interface OperationLooksTable {
   looks: Generated<number>;
 }
 
+/** Directory renames that have begun to move files. */
+interface DirectoryRenamesTable {
+  operation_id: Buffer;
+  /** Files so far. */
+  moved: number;
+  started_at: Date;
+  updated_at: Date;
+}
+
 interface EventSequenceTable {
   id: Generated<BigIntColumn>;
 }
@@ -131,6 +140,7 @@ export interface Tables {
   operations: OperationsTable;
   operation_locks: OperationLocksTable;
   operation_looks: OperationLooksTable;
+  directory_renames: DirectoryRenamesTable;
   event_sequence: EventSequenceTable;
   instances: InstancesTable;
   deliveries: DeliveriesTable;

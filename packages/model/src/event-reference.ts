@@ -13,6 +13,10 @@ const TEXTS: Readonly<Record<FileEventType, EventText>> = {
   'dev.skiff.file.renamed': { when: 'A user has given a file another name; one of that name was replaced.', always: ['sourcePath', 'sizeBytes'] },
   'dev.skiff.directory.created': { when: 'A user has made a directory. Directories that exist only through files in them have no event.', always: [] },
   'dev.skiff.directory.removed': { when: 'A user has removed an empty directory.', always: [] },
+  'dev.skiff.directory.renamed': {
+    when: 'A user has given a directory another name: all files below it have moved. No events of the single files.',
+    always: ['sourcePath'],
+  },
 };
 
 /** JSON Schema of one type of event in CloudEvents' structured JSON form. */

@@ -7,6 +7,7 @@ export const FILE_EVENT_TYPES = [
   'dev.skiff.file.renamed',
   'dev.skiff.directory.created',
   'dev.skiff.directory.removed',
+  'dev.skiff.directory.renamed',
 ] as const;
 export type FileEventType = (typeof FILE_EVENT_TYPES)[number];
 

@@ -5,8 +5,8 @@ import type { Brand } from './brand.ts';
 export const OPERATION_STATES = ['open', 'committing', 'committed', 'published', 'aborted'] as const;
 export type OperationState = (typeof OPERATION_STATES)[number];
 
-/** `setstat` holds the lock while metadata changes, and makes no event. */
-export const OPERATION_KINDS = ['upload', 'remove', 'rename', 'mkdir', 'rmdir', 'setstat'] as const;
+/** `setstat` holds the lock while metadata changes, and makes no event. `renamedir`: a directory with all that lies below it. */
+export const OPERATION_KINDS = ['upload', 'remove', 'rename', 'mkdir', 'rmdir', 'renamedir', 'setstat'] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 
 /** 32 lower-case hexadecimal digits: 128 random bits. */

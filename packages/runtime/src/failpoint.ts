@@ -28,6 +28,12 @@ export const FAILPOINT_NAMES = [
   'rename.sourceRemoved',
   'mkdir.intent',
   'rmdir.intent',
+  'renamedir.intent',
+  'renamedir.journalled',
+  'renamedir.copied',
+  'renamedir.sourceRemoved',
+  'renamedir.markerMoved',
+  'renamedir.moved',
   'router.delivered',
   'router.parked',
 ] as const;

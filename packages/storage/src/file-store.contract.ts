@@ -390,6 +390,22 @@ export function describeFileStore(name: string, options: ContractOptions): void 
         await store.copy(source, at('/b'), writeOptions({ metadata, condition: { kind: 'etag', etag: target.etag } }));
         assert.equal(await textOf(at('/b')), 'source');
       });
+      inDirectory('copies the marker of a directory, and nothing below it', async (at) => {
+        await store.createDirectory(at('/d'), writeOptions({ metadata: { op: '1' } }));
+        await put(at('/d/f'), 'x');
+        await put(at('/e/f'), 'y');
+        const found = await store.stat(at('/d'), signal());
+        assert.ok(found !== undefined);
+        const options = writeOptions({ metadata: { ...found.metadata, op: '2' }, condition: { kind: 'absent' } });
+        await rejects('conflict', store.copy({ name: at('/d'), etag: '"other"' }, at('/e'), options));
+        const copied = await store.copy({ name: at('/d'), etag: found.etag }, at('/e'), options);
+        const there = await store.stat(at('/e'), signal());
+        assert.deepEqual([there?.isDirectory, there?.etag, there?.metadata.op], [true, copied.etag, '2']);
+        assert.deepEqual([(await listed(at('/e'))).map(describeEntry), await textOf(at('/e/f'))], [['f file 1'], 'y']);
+        await rejects('conflict', store.copy({ name: at('/d'), etag: found.etag }, at('/e'), options));
+        await store.remove(at('/d'), { etag: found.etag, signal: signal() });
+        assert.equal((await store.stat(at('/d'), signal()))?.etag, '');
+      });
       inDirectory('refuses to inherit the metadata of its source', async (at) => {
         const { etag } = await put(at('/a'), 'x', { metadata: { skiff_upload: 'u1' } });
         await rejects('invalid', store.copy({ name: at('/a'), etag }, at('/b'), writeOptions()));

@@ -89,7 +89,10 @@ export interface FileStore {
   put(name: BlobName, content: Content, options: WriteOptions): Promise<CommittedFile>;
   /** Removes one version of a file, or an explicit directory's marker. `notFound` when it is not there, `conflict` when it changed. */
   remove(name: BlobName, options: { readonly etag?: string; readonly signal: AbortSignal }): Promise<void>;
-  /** Copies one version of a file within the container; the target appears whole. The target's metadata is `options.metadata`, which must not be empty. */
+  /**
+   * Copies one version of a file, or of an explicit directory's marker and nothing below it, within the container; the target appears
+   * whole. The target's metadata is `options.metadata`, which must not be empty.
+   */
   copy(source: { readonly name: BlobName; readonly etag: string }, target: BlobName, options: WriteOptions): Promise<CommittedFile>;
   /** Replaces the metadata of one version; the etag changes. */
   setMetadata(

@@ -7,6 +7,7 @@ import type { BeginResult, OperationIntent, OperationRow } from '../operation-lo
 import type { Tables } from '../tables.ts';
 import { idBytes, ROW_COLUMNS, toOperationRow } from './operation-row.ts';
 import type { EncodedPlan } from './plan-codec.ts';
+import { storedKindOf } from './stored-kind.ts';
 import { drawSequences } from './transition.ts';
 
 export interface BeginCall {
@@ -81,7 +82,7 @@ function toInsert({ intent, plan }: BeginCall, sequence: bigint | undefined) {
   const now = sql<Date>`UTC_TIMESTAMP(3)`;
   return {
     id: idBytes(intent.id),
-    kind: intent.kind,
+    kind: storedKindOf(intent.kind),
     state: plan === undefined ? 'open' : 'committing',
     epoch: FIRST_EPOCH,
     owner: intent.owner,
@@ -91,7 +92,8 @@ function toInsert({ intent, plan }: BeginCall, sequence: bigint | undefined) {
     blob_name: intent.blobName,
     target_blob_name: intent.targetBlobName ?? null,
     prior_etag: intent.priorEtag,
-    plan: plan?.plan ?? null,
+    // What a directory rename has to do is read from the store, again and again.
+    plan: intent.kind === 'renamedir' ? null : (plan?.plan ?? null),
     event: plan?.event ?? null,
     sequence: sequence?.toString() ?? null,
     created_at: now,

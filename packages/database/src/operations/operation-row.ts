@@ -1,18 +1,11 @@
 import { StoreError } from '@skiff/model/store-error';
-import {
-  type InstanceId,
-  OPERATION_KINDS,
-  OPERATION_STATES,
-  type OperationId,
-  type OperationKind,
-  type OperationState,
-  toOperationId,
-} from '@skiff/model/upload-state';
+import { type InstanceId, OPERATION_STATES, type OperationId, type OperationState, toOperationId } from '@skiff/model/upload-state';
 import type { BlobName } from '@skiff/model/virtual-path';
 import type { Selectable } from 'kysely';
 import type { OperationRow } from '../operation-log.ts';
 import type { OperationsTable } from '../tables.ts';
 import { decodePlan } from './plan-codec.ts';
+import { kindOfStored } from './stored-kind.ts';
 
 export const ROW_COLUMNS = [
   'id',
@@ -38,7 +31,7 @@ export type StoredRow = Pick<Selectable<OperationsTable>, (typeof ROW_COLUMNS)[n
 export async function toOperationRow(row: StoredRow): Promise<OperationRow> {
   return {
     id: toOperationId(row.id),
-    kind: toKind(row.kind),
+    kind: kindOfStored(row.kind, row.target_blob_name !== null) ?? fail('kind'),
     state: toState(row.state),
     epoch: row.epoch,
     owner: row.owner === null ? null : toInstanceId(row.owner),
@@ -72,10 +65,6 @@ export function toInstanceId(text: string): InstanceId {
 function toStoredName(text: string): BlobName {
   // Was a BlobName when it was written; minting it again would need the user's jail.
   return text as BlobName;
-}
-
-function toKind(text: string): OperationKind {
-  return OPERATION_KINDS.find((kind) => kind === text) ?? fail('kind');
 }
 
 export function toState(text: string): OperationState {

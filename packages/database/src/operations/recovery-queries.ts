@@ -2,6 +2,7 @@ import type { InstanceId, OperationId } from '@skiff/model/upload-state';
 import { sql } from 'kysely';
 import type { Database } from '../connect.ts';
 import type { OperationRow } from '../operation-log.ts';
+import { pruneJournals } from './directory-renames.ts';
 import { idBytes, ROW_COLUMNS, toOperationRow } from './operation-row.ts';
 
 /** Numbers of the sequence that stay, so that a restored dump goes on above them. */
@@ -128,6 +129,7 @@ export async function prune(database: Database, finishedBeforeMs: number, limit:
         .execute();
     return rows.length;
   });
+  await pruneJournals(database, limit);
   await pruneSequence(database, limit);
   return deleted;
 }

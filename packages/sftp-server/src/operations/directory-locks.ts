@@ -13,42 +13,55 @@ const BELOW_PATIENCE_MS = 5_000;
 const LOOK_EVERY_MS = 100;
 const BATCH = 100;
 
-/** Operations that make a name below a directory. */
-const MAKES: ReadonlySet<OperationKind> = new Set<OperationKind>(['upload', 'rename', 'mkdir']);
 /** Operations on all that lies below a directory. */
-const WHOLE_DIRECTORY: ReadonlySet<OperationKind> = new Set<OperationKind>(['rmdir']);
+const WHOLE_DIRECTORY: ReadonlySet<OperationKind> = new Set<OperationKind>(['rmdir', 'renamedir']);
 
 /**
- * Directories against what is made below them (DESIGN P2.9). Both sides have taken their own lock by now and look for the other:
+ * Directories against what happens below them (DESIGN P2.9). Both sides have taken their own lock by now and look for the other:
  * at least one sees the other, and the directory operation wins. Call it before any effect; when it throws, end the row.
  *
  * @throws {SftpError} when the other side has it.
  */
 export async function settleDirectories(context: OperationContext, resolve: Resolve, intent: OperationIntent): Promise<void> {
-  if (MAKES.has(intent.kind)) await settleAbove(context, resolve, intent);
-  if (WHOLE_DIRECTORY.has(intent.kind)) await settleBelow(context, resolve, intent);
+  // First, because it does not wait: of two directories that contain each other the outer one wins.
+  await settleAbove(context, resolve, intent);
+  if (!WHOLE_DIRECTORY.has(intent.kind)) return;
+  for (const name of namesOf(intent)) await settleBelow(context, resolve, { intent, name });
+}
+
+function namesOf({ blobName, targetBlobName }: OperationIntent): readonly BlobName[] {
+  return targetBlobName === undefined ? [blobName] : [blobName, targetBlobName];
 }
 
 async function settleAbove(context: OperationContext, resolve: Resolve, intent: OperationIntent): Promise<void> {
-  const keys = ancestors(intent.targetBlobName ?? intent.blobName).map((name) => lockKeyOf(intent.storage, name));
+  const above = new Set(namesOf(intent).flatMap(ancestors));
+  const keys = [...above].map((name) => lockKeyOf(intent.storage, name));
   if (keys.length === 0) return;
   const answer = await withDatabase(context, () => context.log.findByLocks(keys));
   if (answer === undefined) throw new SftpError(SftpStatus.failure, 'the service is busy: its database cannot be reached; try again later');
-  for (const holder of answer.value.filter((row) => WHOLE_DIRECTORY.has(row.kind))) {
+  for (const holder of answer.value.filter((row) => WHOLE_DIRECTORY.has(row.kind) && row.id !== intent.id)) {
     // Left behind by a process that is gone: its end decides what becomes of the directory.
-    if (holder.owner === null && (await resolve(holder)) !== undefined) continue;
-    throw new SftpError(SftpStatus.failure, `the directory is subject to a ${holder.kind} by ${holder.username}; try again later`);
+    const ended = holder.owner === null ? await resolve(holder) : undefined;
+    if (ended?.kind === 'committed' || ended?.kind === 'aborted') continue;
+    const what = holder.kind === 'rmdir' ? 'removed' : 'renamed';
+    throw new SftpError(SftpStatus.failure, `a directory above is being ${what} by ${holder.username}; try again later`);
   }
 }
 
-async function settleBelow(context: OperationContext, resolve: Resolve, intent: OperationIntent): Promise<void> {
+interface Below {
+  readonly intent: OperationIntent;
+  readonly name: BlobName;
+}
+
+async function settleBelow(context: OperationContext, resolve: Resolve, { intent, name }: Below): Promise<void> {
   const deadline = context.clock.monotonicMs() + BELOW_PATIENCE_MS;
   for (;;) {
-    const answer = await withDatabase(context, () => context.log.findBelow(intent.storage, intent.blobName, BATCH));
+    const answer = await withDatabase(context, () => context.log.findBelow(intent.storage, name, BATCH));
     if (answer === undefined) throw new SftpError(SftpStatus.failure, 'the service is busy: its database cannot be reached; try again later');
-    const [first] = answer.value;
+    const rows = answer.value.filter((row) => row.id !== intent.id);
+    const [first] = rows;
     if (first === undefined) return;
-    for (const row of answer.value) await settleOne(context, resolve, row);
+    for (const row of rows) await settleOne(context, resolve, row);
     if (context.clock.monotonicMs() >= deadline) throw inUse(first);
     await sleep(LOOK_EVERY_MS);
   }

@@ -110,7 +110,7 @@ function mayPass(error: unknown): boolean {
   return isTransient(error) || (error instanceof StoreError && error.code === 'aborted');
 }
 
-async function record(context: OperationContext, ref: OperationRef, effect: Effect & { kind: 'done' }): Promise<Outcome> {
+export async function record(context: OperationContext, ref: OperationRef, effect: Effect & { kind: 'done' }): Promise<Outcome> {
   const result = { etag: effect.etag, ...(effect.unconfirmed === undefined ? {} : { unconfirmed: effect.unconfirmed }) };
   const answer = await withDatabase(
     context,
@@ -127,20 +127,20 @@ async function record(context: OperationContext, ref: OperationRef, effect: Effe
 }
 
 /** Recovery was faster: whether it has recorded the event decides what the client may be told. */
-async function finishedByOthers(context: OperationContext, ref: OperationRef): Promise<Outcome> {
+export async function finishedByOthers(context: OperationContext, ref: OperationRef): Promise<Outcome> {
   const row = await withDatabase(context, () => context.log.find(ref.id));
   const state = row?.value?.state;
   return state === 'committed' || state === 'published' ? { kind: 'committed' } : { kind: 'displaced' };
 }
 
-async function abort(context: OperationContext, ref: OperationRef, end: { readonly reason: string; readonly lookAgain: boolean }): Promise<Outcome> {
+export async function abort(context: OperationContext, ref: OperationRef, end: { readonly reason: string; readonly lookAgain: boolean }): Promise<Outcome> {
   const { reason, lookAgain } = end;
   const answer = await withDatabase(context, () => context.log.abort(ref, reason, { lookAgain }));
   if (answer === undefined) return park(context, ref, reason);
   return answer.value ? { kind: 'aborted', reason } : { kind: 'displaced' };
 }
 
-async function park(context: OperationContext, ref: OperationRef, reason: string): Promise<Outcome> {
+export async function park(context: OperationContext, ref: OperationRef, reason: string): Promise<Outcome> {
   await context.parking.park(ref);
   return { kind: 'parked', reason };
 }

@@ -3,8 +3,8 @@ import { SftpError, SftpStatus } from '@skiff/sftp-protocol/sftp-error';
 
 /** How the end of an operation went, for the client that waits and for recovery alike. */
 export type Outcome =
-  /** The effect is there and its event is recorded. */
-  | { readonly kind: 'committed' }
+  /** The effect is there and its event is recorded. `incomplete`: but not all of it; what is missing. */
+  | { readonly kind: 'committed'; readonly incomplete?: string }
   /** Without effect, for good. */
   | { readonly kind: 'aborted'; readonly reason: string }
   /** Somebody else goes on with it; this writer can do no harm any more. */
@@ -16,6 +16,7 @@ export type Outcome =
 export function throwUnlessCommitted(outcome: Outcome): void {
   switch (outcome.kind) {
     case 'committed':
+      if (outcome.incomplete !== undefined) throw new SftpError(SftpStatus.failure, outcome.incomplete);
       return;
     case 'aborted':
       throw new SftpError(SftpStatus.failure, outcome.reason);

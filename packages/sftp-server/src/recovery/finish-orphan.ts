@@ -1,13 +1,19 @@
-import type { CommitPlan, OperationRow } from '@skiff/database/operation-log';
+import type { CommitPlan, OperationRef, OperationRow } from '@skiff/database/operation-log';
 import type { OperationKind } from '@skiff/model/upload-state';
 import { makeDirectoryEffect, removeDirectoryEffect } from '../operations/directory-effects.ts';
-import { type FinishProps, finish } from '../operations/finish.ts';
+import { type Effect, type FinishProps, finish } from '../operations/finish.ts';
+import { moveDirectory } from '../operations/move-directory.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import type { Outcome } from '../operations/outcome.ts';
 import { removeEffect } from '../operations/remove-effect.ts';
 import { renameEffect } from '../operations/rename-effect.ts';
 import { commitUpload } from '../upload/upload-effect.ts';
 import { findSinglePut } from './find-single-put.ts';
+
+const INCOMPLETE: Effect = { kind: 'impossible', reason: 'incomplete record' };
+
+/** A renamed directory may have thousands of files: each round moves as many as it can in this time. */
+const SLICE_MS = 5_000;
 
 /** A late request of these makes a file appear that carries the operation's id. */
 const MAKES_FILES: ReadonlySet<OperationKind> = new Set<OperationKind>(['upload', 'rename', 'mkdir']);
@@ -18,18 +24,19 @@ const MAKES_FILES: ReadonlySet<OperationKind> = new Set<OperationKind>(['upload'
  * for the client was never told that it succeeded. `undefined`: somebody else was faster.
  */
 export async function finishOrphan(context: OperationContext, row: OperationRow): Promise<Outcome | undefined> {
-  const { plan } = row;
-  if (row.state !== 'committing' || plan === null) return undefined;
+  if (row.state !== 'committing' || (row.plan === null && row.kind !== 'renamedir')) return undefined;
   const ref = await context.log.adopt(row, context.lease.instance);
   if (ref === undefined) return undefined;
-  const outcome = await finish(context, ref, {
-    live: false,
-    priorEtag: row.priorEtag,
-    mayLandLate: MAKES_FILES.has(row.kind),
-    attempt: attemptOf(context, row, plan),
-  });
+  const outcome = await goOn(context, row, ref);
   context.logger.info({ operation: row.id, operationKind: row.kind, outcome: outcome.kind, user: row.username }, 'recovery finished an operation');
   return outcome;
+}
+
+async function goOn(context: OperationContext, row: OperationRow, ref: OperationRef): Promise<Outcome> {
+  const { id, plan, blobName, targetBlobName, priorEtag, kind } = row;
+  if (kind === 'renamedir' && targetBlobName !== null) return moveDirectory(context, ref, { id, source: blobName, target: targetBlobName, sliceMs: SLICE_MS });
+  const attempt = plan === null ? () => Promise.resolve(INCOMPLETE) : attemptOf(context, row, plan);
+  return finish(context, ref, { live: false, priorEtag, mayLandLate: MAKES_FILES.has(kind), attempt });
 }
 
 function attemptOf(context: OperationContext, row: OperationRow, plan: CommitPlan): FinishProps['attempt'] {
@@ -47,12 +54,13 @@ function attemptOf(context: OperationContext, row: OperationRow, plan: CommitPla
     case 'remove':
       return removeEffect({ store, name, replay: true, failpoints });
     case 'rename':
-      if (row.targetBlobName === null || plan.sourceEtag === undefined) return () => Promise.resolve({ kind: 'impossible', reason: 'incomplete record' });
+      if (row.targetBlobName === null || plan.sourceEtag === undefined) return () => Promise.resolve(INCOMPLETE);
       return renameEffect({ store, id, source: name, sourceEtag: plan.sourceEtag, target: row.targetBlobName, metadata: plan.metadata, failpoints });
     case 'mkdir':
       return makeDirectoryEffect({ store, id, name, metadata: plan.metadata });
     case 'rmdir':
       return removeDirectoryEffect({ store, name, replay: true });
+    case 'renamedir':
     case 'setstat':
       return () => Promise.resolve({ kind: 'impossible', reason: 'nothing to finish' });
   }

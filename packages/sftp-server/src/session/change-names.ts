@@ -11,9 +11,10 @@ import { throwUnlessCommitted, toSftpError } from '../operations/outcome.ts';
 import { removeEffect } from '../operations/remove-effect.ts';
 import { renameEffect } from '../operations/rename-effect.ts';
 import { planEvent } from './plan-event.ts';
+import { renameDirectory } from './rename-directory.ts';
 import type { SessionFiles } from './session-files.ts';
 
-/** REMOVE, RENAME, MKDIR and RMDIR: each written ahead, done, recorded (DESIGN P2.9). */
+/** REMOVE, RENAME of a file, MKDIR and RMDIR: each written ahead, done, recorded (DESIGN P2.9). */
 
 export async function removeFile(files: SessionFiles, path: VirtualPath): Promise<void> {
   const file = await existingFile(files, path);
@@ -31,14 +32,26 @@ export async function removeFile(files: SessionFiles, path: VirtualPath): Promis
   });
 }
 
-export async function renameFile(
-  files: SessionFiles,
-  from: VirtualPath,
-  to: VirtualPath,
-  options: { readonly refuseReplacing: () => string | undefined },
-): Promise<void> {
+export interface RenameOptions {
+  /** Whether what is at the new name may be replaced, as far as the request goes. */
+  readonly replace: boolean;
+  /** Why it may not, for a file that has come into being meanwhile as well. */
+  readonly refuseReplacing: () => string | undefined;
+}
+
+export async function rename(files: SessionFiles, from: VirtualPath, to: VirtualPath, options: RenameOptions): Promise<void> {
   if (from === to) return;
-  const source = await existingFile(files, from);
+  const source = await files.stat(from);
+  if (source === undefined) throw new SftpError(SftpStatus.noSuchFile, `${from}: no such file or directory`);
+  await (source.isDirectory ? renameDirectory(files, from, to, options) : renameFile(files, { path: from, file: source }, to, options));
+}
+
+async function renameFile(
+  files: SessionFiles,
+  { path: from, file: source }: { readonly path: VirtualPath; readonly file: StoredFile },
+  to: VirtualPath,
+  options: RenameOptions,
+): Promise<void> {
   const target = await files.stat(to);
   if (target?.isDirectory === true) throw new SftpError(SftpStatus.failure, `${to}: a directory of this name exists`);
   const refusal = target === undefined ? undefined : options.refuseReplacing();
@@ -99,7 +112,7 @@ export async function removeDirectory(files: SessionFiles, path: VirtualPath): P
 async function existingFile(files: SessionFiles, path: VirtualPath): Promise<StoredFile> {
   const file = await files.stat(path);
   if (file === undefined) throw new SftpError(SftpStatus.noSuchFile, `${path}: no such file`);
-  if (file.isDirectory) throw new SftpError(SftpStatus.unsupported, `${path}: is a directory; directories cannot be renamed yet, and are removed by rmdir`);
+  if (file.isDirectory) throw new SftpError(SftpStatus.failure, `${path}: is a directory; directories are removed by rmdir`);
   return file;
 }
 

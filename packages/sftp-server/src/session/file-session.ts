@@ -1,5 +1,5 @@
 import { isPermitted } from '@skiff/model/permission';
-import { ROOT_PATH, type VirtualPath } from '@skiff/model/virtual-path';
+import { isWithin, ROOT_PATH, type VirtualPath } from '@skiff/model/virtual-path';
 import type { FileAttributes, OpenDirectory, OpenFile, OpenFlags, SftpBackend } from '@skiff/sftp-protocol/backend';
 import { SftpError, SftpStatus } from '@skiff/sftp-protocol/sftp-error';
 import type { StoredFile } from '@skiff/storage/file-store';
@@ -8,7 +8,7 @@ import { displaceOpen, giveUp } from '../operations/displace.ts';
 import { toSftpError } from '../operations/outcome.ts';
 import { Upload, type UploadProps } from '../upload/upload.ts';
 import { attributesOf, directoryAttributes } from './attributes.ts';
-import { makeDirectory, removeDirectory, removeFile, renameFile } from './change-names.ts';
+import { makeDirectory, removeDirectory, removeFile, rename } from './change-names.ts';
 import { openListing } from './open-listing.ts';
 import { planEvent } from './plan-event.ts';
 import { takeOverUpload, unfinishedUpload } from './resume-upload.ts';
@@ -166,7 +166,14 @@ export class FileSession implements SftpBackend {
       const refusal = this.#refuseReplacing(target);
       if (refusal !== undefined) throw new SftpError(SftpStatus.permissionDenied, refusal);
     }
-    await renameFile(this.#files, source, target, { refuseReplacing: () => (options.replace ? this.#refuseReplacing(target) : `${target}: exists already`) });
+    for (const upload of this.#uploads.values()) {
+      // Without a row as yet it would be finished under a name that has gone.
+      if (upload.isLive && upload.path !== source && upload.path !== target && (isWithin(upload.path, source) || isWithin(upload.path, target))) {
+        throw new SftpError(SftpStatus.failure, `${upload.path}: is being uploaded in this session; try again when it is complete`);
+      }
+    }
+    const { replace } = options;
+    await rename(this.#files, source, target, { replace, refuseReplacing: () => (replace ? this.#refuseReplacing(target) : `${target}: exists already`) });
   }
 
   makeDirectory(path: VirtualPath): Promise<void> {

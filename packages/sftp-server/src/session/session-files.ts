@@ -90,6 +90,11 @@ export class SessionFiles {
     this.#seen.delete(path);
   }
 
+  /** After a change of many names. */
+  forgetAll(): void {
+    this.#seen.clear();
+  }
+
   #remember(path: VirtualPath, file: StoredFile | undefined): void {
     this.#seen.delete(path);
     if (this.#seen.size >= STAT_MEMORY_ENTRIES) {

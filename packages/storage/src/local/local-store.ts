@@ -192,6 +192,8 @@ class LocalStore implements FileStore {
     checkCopyMetadata(options.metadata);
     return await this.#call(options.signal, async (signal) => {
       this.#tree.pathOf(target);
+      const directory = await this.#tree.lookUp(source.name);
+      if (directory?.isDirectory() === true) return await this.#copyMarker(source, target, { ...options, signal });
       const made = await this.#withVersion(source.name, source.etag, async (file, { stats, sidecar }) => {
         const temporary = this.#tree.temporary();
         const copy = await open(temporary, 'wx', 0o640);
@@ -225,18 +227,28 @@ class LocalStore implements FileStore {
   async createDirectory(name: BlobName, options: WriteOptions): Promise<CommittedFile> {
     const sidecar = newSidecar({ ...options.metadata, [DIRECTORY_METADATA_KEY]: 'true' }, []);
     checkMetadata(sidecar.metadata);
-    return await this.#call(options.signal, (signal) =>
-      this.#locks.run(name, async () => {
-        const present = await this.#present(name);
-        if (present !== undefined && (await this.#isExplicit(name, present))) {
-          throw new StoreError({ code: 'alreadyExists', message: 'a file or directory of this name exists' });
-        }
-        signal.throwIfAborted();
-        const stats = present?.stats ?? (await this.#makeDirectory(name, sidecar));
-        if (present !== undefined) await writeSidecar(this.#tree, name, stats, sidecar);
-        return { etag: etagOf(stats, sidecar), modifiedAt: stats.mtime };
-      }),
-    );
+    return await this.#call(options.signal, (signal) => this.#locks.run(name, () => this.#mark(name, sidecar, signal)));
+  }
+
+  async #mark(name: BlobName, sidecar: Sidecar, signal: AbortSignal): Promise<CommittedFile> {
+    const present = await this.#present(name);
+    if (present !== undefined && (await this.#isExplicit(name, present))) {
+      throw new StoreError({ code: 'alreadyExists', message: 'a file or directory of this name exists' });
+    }
+    signal.throwIfAborted();
+    const stats = present?.stats ?? (await this.#makeDirectory(name, sidecar));
+    if (present !== undefined) await writeSidecar(this.#tree, name, stats, sidecar);
+    return { etag: etagOf(stats, sidecar), modifiedAt: stats.mtime };
+  }
+
+  async #copyMarker(source: { readonly name: BlobName; readonly etag: string }, target: BlobName, options: WriteOptions): Promise<CommittedFile> {
+    await this.#existing(source.name, source.etag);
+    const sidecar = newSidecar({ ...options.metadata, [DIRECTORY_METADATA_KEY]: 'true' }, []);
+    return await this.#locks.run(target, async () => {
+      const present = await this.#present(target);
+      checkCondition(present !== undefined && (await this.#isExplicit(target, present)) ? present : undefined, options.condition);
+      return await this.#mark(target, sidecar, options.signal);
+    });
   }
 
   async close(): Promise<void> {}

@@ -6,10 +6,11 @@ import type { Logger } from '@skiff/runtime/logger';
 import { checkBlock, checkContent, checkRange } from '../content.ts';
 import { IMPLICIT_DIRECTORY } from '../directory-pages.ts';
 import type { CommittedFile, Content, DirectoryEntry, FileStore, ReadRange, StoredFile, StoreLimits, WriteCondition, WriteOptions } from '../file-store.ts';
-import { checkCopyMetadata, checkMetadata, DIRECTORY_METADATA_KEY, isDirectoryMarker, lowerCaseKeys, type Metadata } from '../metadata.ts';
+import { checkCopyMetadata, checkMetadata, DIRECTORY_METADATA_KEY, type Metadata } from '../metadata.ts';
 import { createAuthorizer } from './authorization.ts';
 import { copyBlob } from './blob-copy.ts';
-import { hasChildren, listDirectory } from './blob-listing.ts';
+import { listDirectory } from './blob-listing.ts';
+import { hasChildren, headBlob } from './blob-lookup.ts';
 import { type ContainerAddress, encodeBlobName, parseContainerAddress } from './blob-path.ts';
 import { type BlobAgent, BlobRequests, createBlobAgent } from './blob-requests.ts';
 import { type BlobConditions, CONTENT_TYPE, committedFile, getRange, putBlob, putBlock, type Transfer } from './blob-transfers.ts';
@@ -94,17 +95,12 @@ class AzureBlobStore implements FileStore {
     if (name === '') return IMPLICIT_DIRECTORY;
     const blob = await this.#head(name, signal);
     if (blob !== undefined) return blob;
-    const below = await hasChildren({ container: this.#sdk, directory: name, timeoutMs: this.#timeouts.callMs, signal });
+    const below = await hasChildren(this.#requests, { path: this.#containerPath, timeoutMs: this.#timeouts.callMs, signal }, name);
     return below ? IMPLICIT_DIRECTORY : undefined;
   }
 
-  async #head(name: BlobName, signal: AbortSignal): Promise<StoredFile | undefined> {
-    const found = await this.#call('Get Blob Properties', signal, (abortSignal) => this.#sdk.getBlobClient(name).getProperties({ abortSignal })).catch(absent);
-    if (found === undefined) return undefined;
-    // The target of a copy that runs or failed is an empty blob with its final metadata: those must prove nothing.
-    if (found.copyStatus === 'pending') throw new StoreError({ code: 'unavailable', message: 'the file is being copied', vendorCode: 'PendingCopyOperation' });
-    const metadata = found.copyStatus === undefined || found.copyStatus === 'success' ? lowerCaseKeys(found.metadata) : {};
-    return { isDirectory: isDirectoryMarker(metadata), sizeBytes: found.contentLength ?? 0, metadata, ...committedFile(found.etag, found.lastModified) };
+  #head(name: BlobName, signal: AbortSignal): Promise<StoredFile | undefined> {
+    return headBlob(this.#requests, { ...this.#transfer(name, signal), timeoutMs: this.#timeouts.callMs }).catch(absent);
   }
 
   list(directory: BlobName, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]> {

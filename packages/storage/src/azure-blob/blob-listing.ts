@@ -1,5 +1,4 @@
 import type { BlobItem, ContainerClient } from '@azure/storage-blob';
-import { StoreError } from '@skiff/model/store-error';
 import type { BlobName } from '@skiff/model/virtual-path';
 import type { Logger } from '@skiff/runtime/logger';
 import { DirectoryPages } from '../directory-pages.ts';
@@ -16,9 +15,6 @@ export interface Listing {
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
-
-/** A page without an item and with a continuation is legal; more of them in a row than this is a fault. */
-const MAX_EMPTY_PAGES = 100;
 
 /** The children of a directory. One call and one deadline per page, however long the reader takes over the last one. */
 export async function* listDirectory(listing: Listing): AsyncIterable<readonly DirectoryEntry[]> {
@@ -63,17 +59,4 @@ function entryOf(item: BlobItem, prefix: string): DirectoryEntry {
     sizeBytes: item.properties.contentLength ?? 0,
     modifiedAt: item.properties.lastModified,
   };
-}
-
-/** True when something lies below the directory. */
-export async function hasChildren(listing: Omit<Listing, 'pageSize' | 'logger'>): Promise<boolean> {
-  const { container, directory, timeoutMs, signal } = listing;
-  return await callSdk({ operation: 'List Blobs', timeoutMs, signal }, async (abortSignal) => {
-    let empty = 0;
-    for await (const page of container.listBlobsFlat({ prefix: `${directory}/`, abortSignal }).byPage({ maxPageSize: 1 })) {
-      if (page.segment.blobItems.length > 0) return true;
-      if (++empty >= MAX_EMPTY_PAGES) throw new StoreError({ code: 'unavailable', message: 'List Blobs gives empty pages without an end' });
-    }
-    return false;
-  });
 }

@@ -108,6 +108,42 @@ test('says that a write without an answered version has an unknown outcome', asy
   });
 });
 
+/** A container without the blob, whose listing is these pages. */
+function listing(...pages: readonly string[]): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
+  let next = 0;
+  return (incoming, outgoing) => {
+    if (incoming.method === 'HEAD') return void outgoing.writeHead(404, { 'x-ms-error-code': 'BlobNotFound' }).end();
+    const marker = new URL(incoming.url ?? '', 'http://h').searchParams.get('marker');
+    assert.equal(marker, next === 0 ? null : `m&${next}`);
+    outgoing.end(pages[next++]);
+  };
+}
+const page = (items: string, marker: string): string => `<EnumerationResults><Blobs>${items}</Blobs>${marker}</EnumerationResults>`;
+
+test('looks for what lies below a directory behind empty pages', async () => {
+  const found = page('<Blob><Name>f/x</Name></Blob>', '<NextMarker>more</NextMarker>');
+  await withServer(listing(page('', '<NextMarker>m&amp;1</NextMarker>'), page('', '<NextMarker>m&amp;2</NextMarker>'), found), async (store) => {
+    assert.equal((await store.stat(FILE, signal()))?.isDirectory, true);
+  });
+  await withServer(listing(page('', '<NextMarker>m&amp;1</NextMarker>'), page('', '<NextMarker/>')), async (store) => {
+    assert.equal(await store.stat(FILE, signal()), undefined);
+  });
+});
+
+test('does not take a page of a proxy for an empty directory', async () => {
+  await withServer(listing('<html><body>Blob storage is down for maintenance</body></html>'), async (store) => {
+    await assert.rejects(store.stat(FILE, signal()), unavailable);
+  });
+});
+
+test('learns nothing from the target of a copy that is not done', async () => {
+  const serve = (status: string) => (_: IncomingMessage, outgoing: ServerResponse) =>
+    void outgoing.writeHead(200, { ...WRITTEN, 'x-ms-copy-status': status, 'x-ms-meta-skiff_upload': 'u' }).end();
+  await withServer(serve('pending'), async (store) => assert.rejects(store.stat(FILE, signal()), unavailable));
+  await withServer(serve('failed'), async (store) => assert.deepEqual((await store.stat(FILE, signal()))?.metadata, {}));
+  await withServer(serve('success'), async (store) => assert.deepEqual((await store.stat(FILE, signal()))?.metadata, { skiff_upload: 'u' }));
+});
+
 test('is unavailable when nobody listens', async () => {
   const credential = { accountName: 'account', accountKey: new Secret('a2V5') };
   const store = createAzureBlobStore({ accountUrl: 'http://127.0.0.1:1/account', container: 'files', credential, logger: silentLogger });

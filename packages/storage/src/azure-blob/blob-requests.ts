@@ -4,7 +4,7 @@ import { withDeadline } from '../deadline.ts';
 import type { Authorizer, RequestToSign } from './authorization.ts';
 import { blobError, connectionError } from './blob-error.ts';
 
-/** Put Blob, Put Block and ranged Get as this version defines them. */
+/** The calls below as this version defines them. */
 const API_VERSION = '2024-08-04';
 
 /** An error's body is XML of some hundred bytes. */
@@ -12,7 +12,7 @@ const MAX_ERROR_BYTES = 64 * 1024;
 
 export interface BlobRequest {
   readonly operation: string;
-  readonly method: 'GET' | 'PUT';
+  readonly method: 'GET' | 'HEAD' | 'PUT';
   /** Percent-encoded. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
@@ -53,7 +53,8 @@ export function createBlobAgent(secure: boolean, options: { readonly maxSockets:
 }
 
 /**
- * The calls whose cost per byte matters: the SDK would join or wrap the parts. `test/bench/storage-client.ts` holds the cost.
+ * The calls whose cost matters: per byte, where the SDK would join or wrap the parts (`test/bench/storage-client.ts`), and per
+ * small file, where its pipeline costs more than all else that the server does (`test/bench/latency.ts`).
  */
 export class BlobRequests {
   readonly #origin: URL;

@@ -30,6 +30,8 @@ export interface RouterRig {
   readonly deliveries: DeliveryLog;
   readonly history: DeliveryHistory;
   readonly endpointId: number;
+  /** For commands: past the gate. */
+  readonly databaseUrl: string;
   setRoutes(rows: readonly RouteRow[]): Promise<void>;
   publish(...ids: readonly string[]): Promise<void>;
   publishRaw(messageId: string, body: Buffer): Promise<void>;
@@ -90,6 +92,7 @@ export async function startRouterRig(
     deliveries: createDeliveryLog(test.database),
     history: createDeliveryHistory(test.database),
     endpointId,
+    databaseUrl: test.url.reveal(),
     setRoutes,
     publishRaw,
     async publish(...ids) {

@@ -57,7 +57,8 @@ describe('router with a database and an HTTP application', { concurrency: 4 }, (
     assert.equal(rig.application.callsTo('/ok').length, 2);
     await eventually('it is counted', async () => (await rig.history.counts(rig.endpointId))[0]?.delivered === 4);
     const [counts] = await rig.history.counts(rig.endpointId);
-    assert.deepEqual([counts?.route, counts?.dead, counts?.waiting], ['team/r', 2, 0]);
+    assert.deepEqual([counts?.route, counts?.died, counts?.dead, counts?.waiting, counts?.lastFailure?.reason], ['team/r', 2, 0, 0, 'bad: HTTP 500']);
+    assert.ok(Math.abs((counts?.lastFailure?.at.getTime() ?? 0) - Date.now()) < 30_000);
   });
 
   it('sets a poison message aside as NotAnEvent', async (t) => {

@@ -29,31 +29,52 @@ export interface ReplaySelection {
   readonly route?: string;
   readonly target?: string;
   readonly eventId?: string;
+  /** Only what changed before this moment of the database's clock: what has died again since stays dead. */
+  readonly before?: Date;
   /** At most 10,000; call again while it gives as many. */
   readonly limit: number;
+}
+
+export interface Replayable {
+  readonly replayable: number;
+  /** Dead ones whose message was not kept. */
+  readonly withoutMessage: number;
+  readonly asOf: Date;
 }
 
 export interface RouteCountDelta {
   /** `namespace/name` */
   readonly route: string;
   readonly delivered: number;
-  readonly dead: number;
+  readonly died: number;
+  /** The last attempt that failed, if any did: what the target answered, and how long ago. At most 512 characters are kept. */
+  readonly failure?: { readonly reason: string; readonly agoMs: number } | undefined;
 }
 
-export interface RouteCounts extends RouteCountDelta {
+export interface RouteCounts {
+  /** `namespace/name` */
+  readonly route: string;
+  /** Since the route was first seen. */
+  readonly delivered: number;
+  /** Since the route was first seen, those included that were replayed. */
+  readonly died: number;
   readonly lastDeliveredAt: Date | null;
+  readonly lastFailure: { readonly at: Date; readonly reason: string } | null;
   /** At this moment. */
   readonly waiting: number;
+  /** At this moment: not replayed, not forgotten. */
+  readonly dead: number;
 }
 
 /** What people ask about deliveries, and what they do about them. */
 export interface DeliveryHistory {
   /** The last to change first. */
   search(search: DeliverySearch): Promise<readonly DeliveryRecord[]>;
+  /** What {@link replay} would find, at the moment `asOf` of the database's clock. */
+  replayable(selection: Omit<ReplaySelection, 'limit' | 'before'>): Promise<Replayable>;
   /** Makes dead deliveries due again, with all their attempts. Gives their number. Those whose message was not kept stay dead. */
   replay(selection: ReplaySelection): Promise<number>;
   /** Adds to the counters of routes. An addition whose answer was lost may be counted twice. */
   addCounts(endpointId: number, deltas: readonly RouteCountDelta[]): Promise<void>;
-  /** `delivered` and `dead` since the route was first seen. */
   counts(endpointId: number): Promise<readonly RouteCounts[]>;
 }

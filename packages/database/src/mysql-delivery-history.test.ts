@@ -66,23 +66,43 @@ describe('delivery history', () => {
     assert.deepEqual(await log.status(endpointId), { waiting: 3, dead: 2 });
   });
 
+  it('tells what can be replayed, and leaves alone what died after that', async () => {
+    const endpointId = endpoints++;
+    for (const eventId of ['e1', 'e2']) await dead(endpointId, eventId);
+    await log.record([{ endpointId, eventId: 'no-body', route: 'team/r', target: 'app', state: 'dead', attempt: 1, reason: 'x' }]);
+    const { replayable, withoutMessage, asOf } = await history.replayable({ endpointId, route: 'team/r' });
+    assert.deepEqual([replayable, withoutMessage], [2, 1]);
+    assert.deepEqual({ ...(await history.replayable({ endpointId, target: 'none' })), asOf }, { replayable: 0, withoutMessage: 0, asOf });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await dead(endpointId, 'late');
+    assert.equal(await history.replay({ endpointId, before: asOf, limit: 10 }), 2);
+    assert.equal(await history.replay({ endpointId, before: asOf, limit: 10 }), 0);
+    assert.equal((await history.replayable({ endpointId })).replayable, 1);
+  });
+
   it('adds up what routes delivered, from many routers at a time', async () => {
     const endpointId = endpoints++;
     await Promise.all(
-      Array.from({ length: 20 }, () =>
+      Array.from({ length: 20 }, (_, index) =>
         history.addCounts(endpointId, [
-          { route: 'team/b', delivered: 0, dead: 1 },
-          { route: 'team/a', delivered: 3, dead: 0 },
+          { route: 'team/b', delivered: 0, died: 1, failure: { reason: `app: HTTP ${500 + index}`, agoMs: index * 60_000 } },
+          { route: 'team/a', delivered: 3, died: 0 },
         ]),
       ),
     );
+    const parked = { endpointId, target: 't', attempt: 1, dueInMs: 1000, reason: 'x', body: Buffer.from('{}'), contentType: '' };
     await log.park([
-      { endpointId, eventId: 'e', route: 'team/c', target: 't', attempt: 1, dueInMs: 1000, reason: 'x', body: Buffer.from('{}'), contentType: '' },
+      { ...parked, route: 'team/c', eventId: 'e' },
+      { ...parked, route: 'team/c', eventId: 'f' },
+      { ...parked, route: 'team/b', eventId: 'e' },
     ]);
+    await dead(endpointId, 'g', 'team/c');
     const [a, b, c] = await history.counts(endpointId);
-    assert.deepEqual([a?.route, a?.delivered, a?.dead, a?.waiting], ['team/a', 60, 0, 0]);
+    assert.deepEqual([a?.route, a?.delivered, a?.died, a?.dead, a?.waiting, a?.lastFailure], ['team/a', 60, 0, 0, 0, null]);
     assert.ok(a?.lastDeliveredAt instanceof Date && Math.abs(a.lastDeliveredAt.getTime() - Date.now()) < 60_000);
-    assert.deepEqual(b, { route: 'team/b', delivered: 0, dead: 20, lastDeliveredAt: null, waiting: 0 });
-    assert.deepEqual(c, { route: 'team/c', delivered: 0, dead: 0, lastDeliveredAt: null, waiting: 1 });
+    assert.deepEqual([b?.route, b?.delivered, b?.died, b?.dead, b?.waiting, b?.lastDeliveredAt], ['team/b', 0, 20, 0, 1, null]);
+    assert.equal(b?.lastFailure?.reason, 'app: HTTP 500', 'the latest stands, in whatever order they were written');
+    assert.ok(Math.abs((b?.lastFailure?.at.getTime() ?? 0) - Date.now()) < 30_000);
+    assert.deepEqual(c, { route: 'team/c', delivered: 0, died: 0, lastDeliveredAt: null, lastFailure: null, waiting: 2, dead: 1 });
   });
 });

@@ -125,6 +125,13 @@ interface RouteCountersTable {
   last_delivered_at: Date | null;
 }
 
+interface RouteFailuresTable {
+  endpoint_id: number;
+  route: string;
+  last_failed_at: Date;
+  reason: string;
+}
+
 interface SchemaMigrationsTable {
   version: number;
   name: string;
@@ -145,5 +152,6 @@ export interface Tables {
   instances: InstancesTable;
   deliveries: DeliveriesTable;
   route_counters: RouteCountersTable;
+  route_failures: RouteFailuresTable;
   schema_migrations: SchemaMigrationsTable;
 }

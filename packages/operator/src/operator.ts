@@ -1,3 +1,4 @@
+import type { DeliveryHistory } from '@skiff/database/delivery-history';
 import type { Condition } from '@skiff/model/condition';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
 import { objectKey } from '@skiff/model/object-meta';
@@ -9,6 +10,7 @@ import { EMPTY_INDEX, indexSource, type WorkStage, workFor } from './reconcile/e
 import { reconcileEndpoint } from './reconcile/endpoint-reconciler.ts';
 import { KeyedQueue, type RunOutcome } from './reconcile/keyed-queue.ts';
 import { type ReconcileContext, type RowRepository, refFromKey } from './reconcile/reconcile-context.ts';
+import { RouteDeliveryCounts } from './reconcile/route-deliveries.ts';
 import { routeStage } from './reconcile/route-stage.ts';
 import { RowReconciler, type RowResult } from './reconcile/row-reconciler.ts';
 import { type CredentialReaders, userStage } from './reconcile/user-stage.ts';
@@ -22,6 +24,8 @@ export interface OperatorOptions {
   readonly sink: EndpointSink;
   readonly hostKeys: HostKeyStore;
   readonly credentials: CredentialReaders;
+  /** What routes delivered, for their status. Absent: their statuses have no counters. */
+  readonly deliveries?: Pick<DeliveryHistory, 'counts'>;
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly random?: () => number;
@@ -68,6 +72,7 @@ class LevelBasedOperator implements Operator {
   readonly #resyncMs: number;
   readonly #queue: KeyedQueue;
   readonly #rows: Readonly<Record<'users' | 'routes', { reconcile(endpointKey: string): Promise<RowResult> }>>;
+  readonly #deliveries: RouteDeliveryCounts | undefined;
   readonly #databaseProblems = new Map<string, string>();
   readonly #views = new Map<string, Omit<EndpointView, 'conditions'>>();
   readonly #viewListeners = new Set<() => void>();
@@ -83,9 +88,10 @@ class LevelBasedOperator implements Operator {
     const clock = options.clock ?? systemClock;
     this.#context = { source, repository, sink, hostKeys, logger, clock };
     this.#resyncMs = options.resyncMs ?? DEFAULT_RESYNC_MS;
+    this.#deliveries = options.deliveries === undefined ? undefined : new RouteDeliveryCounts({ history: options.deliveries, logger });
     this.#rows = {
       users: new RowReconciler(this.#context, userStage({ source, repository, credentials, clock })),
-      routes: new RowReconciler(this.#context, routeStage({ source, repository })),
+      routes: new RowReconciler(this.#context, routeStage({ source, repository, deliveries: this.#deliveries })),
     };
     this.#queue = new KeyedQueue({ run: (key, signal) => this.#run(key, signal), concurrency: CONCURRENCY, random: options.random ?? Math.random });
   }
@@ -137,6 +143,7 @@ class LevelBasedOperator implements Operator {
   }
 
   #addEverything(): void {
+    this.#deliveries?.expire();
     this.#index = indexSource(this.#context.source);
     for (const key of this.#index.endpointKeys) this.#addAll(key);
     this.#queue.add(SWEEP);

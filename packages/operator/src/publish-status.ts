@@ -1,4 +1,4 @@
-import type { ConditionDraft } from '@skiff/model/condition';
+import type { ConditionDraft, RouteDeliveries } from '@skiff/model/condition';
 import type { Clock } from '@skiff/runtime/clock';
 import { mergeConditions, sameConditions } from './merge-conditions.ts';
 import type { ResourceRef, ResourceSource, StatusDetails } from './resource-source.ts';
@@ -13,5 +13,19 @@ export async function publishStatus(
   const status = target.source.status(ref);
   const previous = status?.conditions ?? [];
   const conditions = mergeConditions(previous, drafts, target.clock.now());
-  if (!sameConditions(previous, conditions) || status?.address !== details.address) await target.source.writeStatus(ref, conditions, details);
+  const same = sameConditions(previous, conditions) && status?.address === details.address;
+  if (!same || !sameDeliveries(status?.deliveries, details.deliveries)) await target.source.writeStatus(ref, conditions, details);
+}
+
+/** Counters that are not given stay as they are. */
+function sameDeliveries(present: RouteDeliveries | undefined, wanted: RouteDeliveries | undefined): boolean {
+  if (wanted === undefined) return true;
+  return (
+    present?.succeeded === wanted.succeeded &&
+    present.retrying === wanted.retrying &&
+    present.dead === wanted.dead &&
+    present.lastSuccessTime === wanted.lastSuccessTime &&
+    present.lastFailureTime === wanted.lastFailureTime &&
+    present.lastFailureReason === wanted.lastFailureReason
+  );
 }

@@ -30,7 +30,7 @@ export interface ResourceEvent {
 }
 
 /** What a status holds beside its conditions. */
-export type StatusDetails = Pick<ResourceStatus, 'address'>;
+export type StatusDetails = Pick<ResourceStatus, 'address' | 'deliveries'>;
 
 /**
  * Where resources come from and where their status goes: the Kubernetes API or a folder of YAML. Level-based: the lists are
@@ -54,7 +54,7 @@ export interface ResourceSource {
   secretValue(namespace: string, name: string, key: string): Promise<SecretLookup>;
   /** The status last written, also by an earlier process. */
   status(ref: ResourceRef): ResourceStatus | undefined;
-  /** Replaces all conditions. An object that has gone meanwhile is no error. @throws {StoreError} when it cannot be written now. */
+  /** Replaces all conditions, and what stands beside them; `deliveries` that are not given stay. An object that has gone meanwhile is no error. @throws {StoreError} when it cannot be written now. */
   writeStatus(ref: ResourceRef, conditions: readonly Condition[], details?: StatusDetails): Promise<void>;
   /** Labels of a namespace, for endpoints that admit others by a selector. Absent: the source knows nothing of namespaces but their names. */
   namespaceLabels?(namespace: string): Readonly<Record<string, string>> | undefined;

@@ -108,8 +108,9 @@ class QueueRouter implements Router {
       random,
       logger,
       metrics,
+      onFailure: (route, target, reason) => this.#counters.failed(route, target, reason),
     });
-    this.#counters = new RouteCounters({ endpointId, history: props.history, logger, flushMs: limits.counterFlushMs });
+    this.#counters = new RouteCounters({ endpointId, history: props.history, logger, monotonicMs, flushMs: limits.counterFlushMs });
     this.#recorder = new OutcomeRecorder({ deliveries, logger, metrics, onResult: (result) => this.#counters.count(result) });
     this.#ledger = new DeliveryLedger({ endpointId, recorder: this.#recorder, recent: new RecentSuccesses(), random });
     this.#worker = new RetryWorker({

@@ -20,6 +20,8 @@ export interface TargetLaneProps {
   readonly monotonicMs: () => number;
   readonly logger: Logger;
   readonly metrics: RouterMetrics;
+  /** Hears of each attempt that failed. */
+  readonly onFailure?: (reason: string) => void;
 }
 
 /** One attempt. `result` is set once `outcome` has resolved; it never rejects. */
@@ -146,6 +148,7 @@ export class TargetLane {
     const latencyMs = monotonicMs() - startedAt;
     this.#running.delete(input.eventId);
     if (!this.aborted) this.#learn(outcome, latencyMs);
+    if (!this.aborted && outcome.kind !== 'delivered') this.#props.onFailure?.(outcome.reason);
     const said = outcome.kind === 'delivered' ? outcome.detail : outcome.reason;
     logger.info(
       {

@@ -19,6 +19,8 @@ export interface TargetLanesProps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: RouterMetrics;
+  /** Hears of each attempt that failed, and of each that could not be made. */
+  readonly onFailure?: (route: string, target: string, reason: string) => void;
 }
 
 /** Names one target of one route, as `DeliveryLog.settled` does. */
@@ -99,7 +101,7 @@ export class TargetLanes {
 
   #open(row: RouteRow, spec: RoutedTarget): TargetLane {
     const route = objectKey(row);
-    const { concurrency, fastLaneMs, monotonicMs, random, logger, metrics } = this.#props;
+    const { concurrency, fastLaneMs, monotonicMs, random, logger, metrics, onFailure } = this.#props;
     return new TargetLane({
       route,
       targetName: spec.name,
@@ -112,6 +114,7 @@ export class TargetLanes {
       monotonicMs,
       logger,
       metrics,
+      ...(onFailure === undefined ? {} : { onFailure: (reason) => onFailure(route, spec.name, reason) }),
     });
   }
 

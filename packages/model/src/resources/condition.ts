@@ -41,9 +41,21 @@ export const CONDITION_REASONS = [
 ] as const;
 export type ConditionReason = (typeof CONDITION_REASONS)[number];
 
+/** Times are RFC 3339 with seconds, as `metav1.Time`. */
+export interface RouteDeliveries {
+  readonly succeeded: number;
+  readonly retrying: number;
+  readonly dead: number;
+  readonly lastSuccessTime?: string;
+  readonly lastFailureTime?: string;
+  readonly lastFailureReason?: string;
+}
+
 export interface ResourceStatus {
   readonly observedGeneration?: number;
   readonly conditions?: readonly Condition[];
   /** SftpEndpoint: address that partners connect to. */
   readonly address?: string;
+  /** EventRoute: what its events came to. */
+  readonly deliveries?: RouteDeliveries;
 }

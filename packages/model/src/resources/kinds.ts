@@ -47,6 +47,31 @@ const MESSAGE: PrinterColumn = {
 const AGE: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created.' };
 const ENDPOINT: PrinterColumn = { name: 'Endpoint', type: 'string', jsonPath: '.spec.endpointRef.name', description: 'SftpEndpoint it belongs to.' };
 
+const DELIVERIES = {
+  type: 'object',
+  description: 'What the events came to at the targets, over all of them. Written at most once a minute, and only when it has changed.',
+  required: ['succeeded', 'retrying', 'dead'],
+  properties: {
+    succeeded: {
+      type: 'integer',
+      format: 'int64',
+      minimum: 0,
+      description: 'Deliveries that succeeded since the route was first seen. After a crash of the database or a router some may be missing or counted twice.',
+    },
+    retrying: { type: 'integer', format: 'int64', minimum: 0, description: 'Deliveries that failed or were put aside and wait for another attempt.' },
+    dead: {
+      type: 'integer',
+      format: 'int64',
+      minimum: 0,
+      description:
+        'Deliveries that were given up, by a rejection or after the last attempt. `skiff deliveries replay` tries them again; they are kept for 14 days.',
+    },
+    lastSuccessTime: { type: 'string', format: 'date-time', description: 'When a delivery last succeeded, to about ten seconds.' },
+    lastFailureTime: { type: 'string', format: 'date-time', description: 'When an attempt last failed.' },
+    lastFailureReason: { type: 'string', maxLength: 512, description: 'Name of the target and what it answered then.' },
+  },
+} as const;
+
 export const KINDS: readonly KindInfo[] = [
   {
     kind: 'SftpEndpoint',
@@ -79,6 +104,18 @@ export const KINDS: readonly KindInfo[] = [
     shortNames: ['evr'],
     description: "Sends an endpoint's events to applications: which events, to which targets, how hard to try.",
     spec: { ...EventRouteSpec },
-    columns: [ENDPOINT, READY, REASON, MESSAGE, AGE],
+    columns: [
+      ENDPOINT,
+      READY,
+      REASON,
+      { name: 'Succeeded', type: 'integer', jsonPath: '.status.deliveries.succeeded', description: 'Deliveries that succeeded.' },
+      { name: 'Retrying', type: 'integer', jsonPath: '.status.deliveries.retrying', description: 'Deliveries that wait for another attempt.' },
+      { name: 'Dead', type: 'integer', jsonPath: '.status.deliveries.dead', description: 'Deliveries that were given up.' },
+      { name: 'Last Success', type: 'date', jsonPath: '.status.deliveries.lastSuccessTime', description: 'Time since a delivery succeeded.', priority: 1 },
+      { name: 'Last Failure', type: 'string', jsonPath: '.status.deliveries.lastFailureReason', description: 'Why an attempt failed.', priority: 1 },
+      MESSAGE,
+      AGE,
+    ],
+    status: { deliveries: DELIVERIES },
   },
 ];

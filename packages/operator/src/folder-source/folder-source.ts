@@ -1,12 +1,20 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import type { Condition } from '@skiff/model/condition';
+import type { Condition, RouteDeliveries } from '@skiff/model/condition';
 import type { EventRoute } from '@skiff/model/event-route';
 import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import type { SftpUser } from '@skiff/model/sftp-user';
 import { type Clock, systemClock } from '@skiff/runtime/clock';
 import type { Logger } from '@skiff/runtime/logger';
-import { type ChangedRef, type ResourceEvent, type ResourceRef, type ResourceSource, refKey, type SecretLookup } from '../resource-source.ts';
+import {
+  type ChangedRef,
+  type ResourceEvent,
+  type ResourceRef,
+  type ResourceSource,
+  refKey,
+  type SecretLookup,
+  type StatusDetails,
+} from '../resource-source.ts';
 import { FolderLoader, type FolderLook, type FolderTiming } from './folder-loader.ts';
 import { describeProblem, withFolderProblems } from './folder-status.ts';
 import type { FileState, FolderProblem, FolderView } from './folder-view.ts';
@@ -135,12 +143,11 @@ class PolledFolder implements FolderSource {
   }
 
   status(ref: ResourceRef): ReturnType<ResourceSource['status']> {
-    const conditions = this.#statuses?.get(refKey(ref));
-    return conditions === undefined ? undefined : { conditions };
+    return this.#statuses?.get(refKey(ref));
   }
 
-  writeStatus(ref: ResourceRef, conditions: readonly Condition[]): Promise<void> {
-    if (this.#view.resources.has(refKey(ref))) this.#setStatus(refKey(ref), conditions);
+  writeStatus(ref: ResourceRef, conditions: readonly Condition[], { deliveries }: StatusDetails = {}): Promise<void> {
+    if (this.#view.resources.has(refKey(ref))) this.#setStatus(refKey(ref), conditions, deliveries);
     return Promise.resolve();
   }
 
@@ -150,9 +157,9 @@ class PolledFolder implements FolderSource {
     else this.#logger.info(fields, 'resource event');
   }
 
-  #setStatus(ref: string, conditions: readonly Condition[]): void {
-    const previous = this.#statuses?.get(ref) ?? [];
-    this.#statuses?.set(ref, withFolderProblems(conditions, this.#problems.get(ref) ?? [], { previous, now: this.#clock.now() }));
+  #setStatus(ref: string, conditions: readonly Condition[], deliveries?: RouteDeliveries): void {
+    const previous = this.#statuses?.get(ref)?.conditions ?? [];
+    this.#statuses?.set(ref, withFolderProblems(conditions, this.#problems.get(ref) ?? [], { previous, now: this.#clock.now() }), deliveries);
   }
 
   async #follow(): Promise<void> {

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import { CONDITION_REASONS, type Condition } from '@skiff/model/condition';
+import { CONDITION_REASONS, type Condition, type RouteDeliveries } from '@skiff/model/condition';
 import { isRecord } from '@skiff/model/is-record';
 import { readJsonFile } from '../durable-file.ts';
+import { isRouteDeliveries } from '../is-route-deliveries.ts';
 
 /** What `status.json` says: the status of each object and what is wrong in the folder. For `skiff status` and for people. */
 export interface StatusReport {
@@ -15,6 +16,7 @@ export interface ReportedStatus {
   /** `Kind/namespace/name`. */
   readonly ref: string;
   readonly conditions: readonly Condition[];
+  readonly deliveries?: RouteDeliveries;
 }
 
 export interface ReportedProblem {
@@ -43,7 +45,9 @@ function isStatusReport(value: unknown): value is StatusReport {
 }
 
 function isReportedStatus(value: unknown): boolean {
-  return isRecord(value) && typeof value.ref === 'string' && Array.isArray(value.conditions) && value.conditions.every(isCondition);
+  if (!isRecord(value) || typeof value.ref !== 'string') return false;
+  const { conditions, deliveries } = value;
+  return Array.isArray(conditions) && conditions.every(isCondition) && (deliveries === undefined || isRouteDeliveries(deliveries));
 }
 
 function isReportedProblem(value: unknown): boolean {

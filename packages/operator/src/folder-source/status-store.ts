@@ -1,13 +1,17 @@
-import type { Condition } from '@skiff/model/condition';
+import type { Condition, RouteDeliveries } from '@skiff/model/condition';
 import type { Logger } from '@skiff/runtime/logger';
 import { writeFileAtomically } from '../durable-file.ts';
 import { sameConditions } from '../merge-conditions.ts';
-import { type ReportedProblem, readStatusFile, type StatusReport, statusFilePath } from './status-file.ts';
+import { type ReportedProblem, type ReportedStatus, readStatusFile, type StatusReport, statusFilePath } from './status-file.ts';
+
+/** What is kept of a status. */
+export type StoredStatus = Omit<ReportedStatus, 'ref'>;
 
 /** The status of every object of a folder: in memory, in the log when it changes, and in `status.json` shortly after. */
 export interface StatusStore {
-  get(ref: string): readonly Condition[] | undefined;
-  set(ref: string, conditions: readonly Condition[]): void;
+  get(ref: string): StoredStatus | undefined;
+  /** `deliveries` that are not given stay. */
+  set(ref: string, conditions: readonly Condition[], deliveries?: RouteDeliveries): void;
   setProblems(problems: readonly ReportedProblem[]): void;
   /** Forgets objects that are gone. */
   prune(present: (ref: string) => boolean): void;
@@ -29,11 +33,11 @@ const WRITE_TIMEOUT_MS = 10_000;
 /** A status file that cannot be read is replaced: status is made anew from the objects. */
 export async function openStatusStore(options: StatusStoreOptions): Promise<StatusStore> {
   const { stateDirectory, logger, now } = options;
-  const statuses = new Map<string, readonly Condition[]>();
+  const statuses = new Map<string, StoredStatus>();
   let problems: readonly ReportedProblem[] = [];
   try {
     const report = await readStatusFile(stateDirectory, AbortSignal.timeout(WRITE_TIMEOUT_MS));
-    for (const { ref, conditions } of report?.resources ?? []) statuses.set(ref, conditions);
+    for (const { ref, ...status } of report?.resources ?? []) statuses.set(ref, status);
   } catch (err) {
     logger.warn({ err }, 'status file cannot be read and will be replaced');
   }
@@ -43,7 +47,7 @@ export async function openStatusStore(options: StatusStoreOptions): Promise<Stat
   let writing: Promise<void> = Promise.resolve();
   const report = (): StatusReport => ({
     writtenAt: now().toISOString(),
-    resources: [...statuses].sort(([left], [right]) => (left < right ? -1 : 1)).map(([ref, conditions]) => ({ ref, conditions })),
+    resources: [...statuses].sort(([left], [right]) => (left < right ? -1 : 1)).map(([ref, status]) => ({ ref, ...status })),
     problems,
   });
   const write = async (): Promise<void> => {
@@ -69,11 +73,12 @@ export async function openStatusStore(options: StatusStoreOptions): Promise<Stat
 
   return {
     get: (ref) => statuses.get(ref),
-    set(ref, conditions) {
+    set(ref, conditions, given) {
       const previous = statuses.get(ref);
-      if (previous !== undefined && sameConditions(previous, conditions)) return;
-      statuses.set(ref, conditions);
-      for (const condition of conditions) logTransition(logger, ref, condition, previous);
+      const deliveries = given ?? previous?.deliveries;
+      if (previous !== undefined && sameConditions(previous.conditions, conditions) && previous.deliveries === deliveries) return;
+      statuses.set(ref, { conditions, ...(deliveries === undefined ? {} : { deliveries }) });
+      for (const condition of conditions) logTransition(logger, ref, condition, previous?.conditions);
       schedule();
     },
     setProblems(next) {

@@ -140,9 +140,10 @@ class InformedSource implements KubernetesSource {
   async writeStatus(ref: ResourceRef, conditions: readonly Condition[], details: StatusDetails = {}): Promise<void> {
     const known = this.#watched[ref.kind].cache.object(keyOf(ref));
     if (known === undefined) return;
-    const before = this.status(ref)?.conditions ?? [];
-    await this.#statuses.write({ type: TYPES[ref.kind], ref, known }, { conditions, ...details });
-    this.#announce(ref, before, conditions);
+    const before = this.status(ref);
+    const kept = before?.deliveries === undefined ? {} : { deliveries: before.deliveries };
+    await this.#statuses.write({ type: TYPES[ref.kind], ref, known }, { conditions, ...kept, ...details });
+    this.#announce(ref, before?.conditions ?? [], conditions);
   }
 
   recordEvent(ref: ResourceRef, { type, reason, message }: ResourceEvent): void {

@@ -6,6 +6,7 @@ import type { ResourceType } from '@skiff/kube/resource-type';
 import { CONDITION_REASONS, type Condition, type ResourceStatus } from '@skiff/model/condition';
 import { isRecord } from '@skiff/model/is-record';
 import { API_VERSION } from '@skiff/model/object-meta';
+import { isRouteDeliveries } from '../is-route-deliveries.ts';
 import { newerObject } from '../newer-object.ts';
 import { type ResourceRef, refKey, type StatusDetails } from '../resource-source.ts';
 
@@ -95,11 +96,12 @@ export interface WrittenStatus extends StatusDetails {
 /** What others may have written into a status is no reason to fail: what is no condition of ours counts as absent. */
 function readStatus(status: unknown): ResourceStatus | undefined {
   if (!isRecord(status)) return undefined;
-  const { observedGeneration, conditions, address } = status;
+  const { observedGeneration, conditions, address, deliveries } = status;
   return {
     ...(typeof observedGeneration === 'number' ? { observedGeneration } : {}),
     ...(Array.isArray(conditions) ? { conditions: conditions.filter(isCondition) } : {}),
     ...(typeof address === 'string' ? { address } : {}),
+    ...(isRouteDeliveries(deliveries) ? { deliveries } : {}),
   };
 }
 

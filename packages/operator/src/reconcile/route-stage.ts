@@ -5,16 +5,19 @@ import { endpointKeyOf, endpointNotFound } from '@skiff/policy/endpoint-ref';
 import { translateRoutes } from '@skiff/policy/translate-routes';
 import { namespaceLabelsOf, type ResourceSource, refOf } from '../resource-source.ts';
 import type { RowRepository } from './reconcile-context.ts';
+import type { RouteDeliveryCounts } from './route-deliveries.ts';
 import type { RowStage } from './row-stage.ts';
 import { lookUpSecrets } from './secret-lookups.ts';
 
 export interface RouteStageOptions {
   readonly source: Pick<ResourceSource, 'routes' | 'secretValue' | 'namespaceLabels'>;
   readonly repository: Pick<RowRepository, 'routes' | 'applyRoutes'>;
+  /** Absent: the statuses have no counters. */
+  readonly deliveries?: RouteDeliveryCounts | undefined;
 }
 
 /** EventRoutes become the rows that the routers match events against. */
-export function routeStage({ source, repository }: RouteStageOptions): RowStage<RouteRow> {
+export function routeStage({ source, repository, deliveries }: RouteStageOptions): RowStage<RouteRow> {
   return {
     kind: 'EventRoute',
     keyOf: objectKey,
@@ -29,6 +32,10 @@ export function routeStage({ source, repository }: RouteStageOptions): RowStage<
       return { items: translated.map(({ route, row, verdict }) => ({ ref: refOf(route), row, verdict })), revisitAt: null };
     },
     load: (endpointId) => repository.routes(endpointId),
+    async details(endpointId) {
+      const counts = (await deliveries?.of(endpointId)) ?? new Map();
+      return new Map([...counts].map(([route, one]) => [route, { deliveries: one }]));
+    },
     apply: (endpointId, steps) => repository.applyRoutes(endpointId, steps),
   };
 }

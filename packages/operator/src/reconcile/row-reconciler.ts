@@ -5,7 +5,7 @@ import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import { StoreError } from '@skiff/model/store-error';
 import { completeConditions, type ProgrammedState } from '@skiff/policy/complete-conditions';
 import { publishStatus } from '../publish-status.ts';
-import { refKey } from '../resource-source.ts';
+import { refKey, type StatusDetails } from '../resource-source.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { evaluate } from './evaluate.ts';
 import { type ReconcileContext, refFromKey } from './reconcile-context.ts';
@@ -17,6 +17,12 @@ export interface RowResult {
   /** When the answer changes by time alone. */
   readonly revisitAt: Date | null;
   /** What the endpoint has to say of the database; undefined: it answers. */
+  readonly databaseProblem: string | undefined;
+}
+
+interface Published<Row> {
+  readonly items: readonly TranslatedItem<Row>[];
+  readonly details: ReadonlyMap<string, StatusDetails>;
   readonly databaseProblem: string | undefined;
 }
 
@@ -48,19 +54,20 @@ export class RowReconciler<Row extends OwnedRow> {
       return { retry: false, revisitAt: null, databaseProblem: undefined };
     const { items, revisitAt } = await this.#stage.translate(endpointKey, endpoint);
     let databaseProblem: string | undefined;
+    let details: ReadonlyMap<string, StatusDetails> = new Map();
     try {
-      await this.#program(endpointKey, endpoint, items);
+      details = await this.#program(endpointKey, endpoint, items);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       // The code alone: a message that differs from try to try would be a change of every condition.
       databaseProblem = `the database cannot be used (${error.code}); it is tried again`;
       logger.warn({ endpoint: endpointKey, kind: this.#stage.kind, err: error }, 'rows cannot be written');
     }
-    const published = await this.#publish(endpointKey, items, databaseProblem);
+    const published = await this.#publish(endpointKey, { items, details, databaseProblem });
     return { retry: databaseProblem !== undefined || !published, revisitAt, databaseProblem };
   }
 
-  async #program(endpointKey: string, endpoint: SftpEndpoint | undefined, items: readonly TranslatedItem<Row>[]): Promise<void> {
+  async #program(endpointKey: string, endpoint: SftpEndpoint | undefined, items: readonly TranslatedItem<Row>[]): Promise<ReadonlyMap<string, StatusDetails>> {
     const { repository, logger } = this.#context;
     const endpointId =
       endpoint === undefined ? await this.#knownId(endpointKey) : await repository.endpointId(endpoint.metadata.namespace, endpoint.metadata.name);
@@ -74,6 +81,7 @@ export class RowReconciler<Row extends OwnedRow> {
     }
     if (endpoint === undefined) this.#programmed.delete(endpointKey);
     else this.#programmed.set(endpointKey, new Map(items.map(({ ref, row }) => [refKey(ref), digest(row)])));
+    return (endpointId === undefined ? undefined : await this.#stage.details?.(endpointId)) ?? new Map();
   }
 
   /** A damaged row hides all others; writing what should be there anew repairs it. */
@@ -123,14 +131,15 @@ export class RowReconciler<Row extends OwnedRow> {
   }
 
   /** False when a status could not be written. */
-  async #publish(endpointKey: string, items: readonly TranslatedItem<Row>[], databaseProblem: string | undefined): Promise<boolean> {
+  async #publish(endpointKey: string, { items, details, databaseProblem }: Published<Row>): Promise<boolean> {
     let complete = true;
     for (let start = 0; start < items.length; start += STATUS_BATCH) {
       const batch = items.slice(start, start + STATUS_BATCH);
       await Promise.all(
         batch.map(async (item) => {
           try {
-            await publishStatus(this.#context, item.ref, completeConditions(item.verdict, this.#programmedState(endpointKey, item, databaseProblem)));
+            const conditions = completeConditions(item.verdict, this.#programmedState(endpointKey, item, databaseProblem));
+            await publishStatus(this.#context, item.ref, conditions, details.get(objectKey(item.ref)));
           } catch (error) {
             if (!(error instanceof StoreError)) throw error;
             complete = false;

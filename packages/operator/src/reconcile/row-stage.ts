@@ -1,7 +1,7 @@
 import type { RowStep } from '@skiff/database/resource-rows';
 import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import type { Verdict } from '@skiff/policy/complete-conditions';
-import type { ResourceRef } from '../resource-source.ts';
+import type { ResourceRef, StatusDetails } from '../resource-source.ts';
 
 /** What every row says of the object that it comes from. */
 export interface OwnedRow {
@@ -31,6 +31,8 @@ export interface RowStage<Row extends OwnedRow> {
   translate(endpointKey: string, endpoint: SftpEndpoint | undefined): Promise<TranslatedItems<Row>>;
   /** @throws {StoreError} */
   load(endpointId: number): Promise<readonly Row[]>;
+  /** What the statuses hold beside conditions, by `namespace/name`. @throws {StoreError} */
+  details?(endpointId: number): Promise<ReadonlyMap<string, StatusDetails>>;
   /** @throws {StoreError} */
   apply(endpointId: number, steps: readonly RowStep<Row, string>[]): Promise<void>;
 }

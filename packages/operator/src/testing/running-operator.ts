@@ -2,6 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { passwordHashProblem } from '@skiff/credentials/password-hash';
 import { readPublicKey } from '@skiff/credentials/ssh-public-key';
+import type { DeliveryHistory } from '@skiff/database/delivery-history';
 import type { ResourceKind } from '@skiff/model/object-meta';
 import { createFolderSource, type FolderSource } from '../folder-source/folder-source.ts';
 import { createOperator, type Operator } from '../operator.ts';
@@ -26,9 +27,10 @@ export interface RunningOperatorOptions {
   readonly folder: string;
   readonly repository: RowRepository;
   readonly resyncMs?: number;
+  readonly deliveries?: Pick<DeliveryHistory, 'counts'>;
 }
 
-export async function startTestOperator({ folder, repository, resyncMs }: RunningOperatorOptions): Promise<RunningOperator> {
+export async function startTestOperator({ folder, repository, resyncMs, deliveries }: RunningOperatorOptions): Promise<RunningOperator> {
   const manifests = join(folder, 'manifests');
   await mkdir(manifests, { recursive: true });
   const log = recordingLogger();
@@ -44,6 +46,7 @@ export async function startTestOperator({ folder, repository, resyncMs }: Runnin
     credentials,
     logger: log,
     ...(resyncMs === undefined ? {} : { resyncMs }),
+    ...(deliveries === undefined ? {} : { deliveries }),
   });
   await operator.start(AbortSignal.timeout(30_000));
   return {

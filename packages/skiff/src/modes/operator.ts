@@ -4,6 +4,7 @@ import { generateHostKey } from '@skiff/credentials/host-key';
 import { passwordHashProblem } from '@skiff/credentials/password-hash';
 import { readPublicKey } from '@skiff/credentials/ssh-public-key';
 import type { Database } from '@skiff/database/connect';
+import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { systemClock as kubeClock } from '@skiff/kube/clock';
 import { createKubeClient } from '@skiff/kube/http-kube-client';
@@ -82,6 +83,7 @@ async function lead({ settings, client, database, logger, watched }: OperatorPar
     sink,
     hostKeys: createSecretHostKeyStore({ ...writing, generate: generateHostKey }),
     credentials: { readPublicKey, passwordHashProblem },
+    deliveries: createDeliveryHistory(database),
     logger,
   });
   watched.leading = true;

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { generateHostKey } from '@skiff/credentials/host-key';
 import { passwordHashProblem } from '@skiff/credentials/password-hash';
 import { readPublicKey } from '@skiff/credentials/ssh-public-key';
+import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { startPrivateMariadb } from '@skiff/database/private-mariadb';
 import { StoreError } from '@skiff/model/store-error';
@@ -126,6 +127,7 @@ async function runUntilStopped({ parts, folders, signal, signalled, health }: Ru
     sink,
     hostKeys: createFileHostKeyStore({ directory: join(folders.state, 'host-keys'), generate: generateHostKey }),
     credentials: { readPublicKey, passwordHashProblem },
+    deliveries: createDeliveryHistory(database),
     logger,
   });
   await operator.start(signal);

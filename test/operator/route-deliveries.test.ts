@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { after, before, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DeliveryHistory } from '@skiff/database/delivery-history';
+import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
+import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
+import { EventRoutes } from '@skiff/kube/resource-type';
+import { isRecord } from '@skiff/model/is-record';
+import { OperatorRig, until } from './operator-rig.ts';
+
+const META = { apiVersion: 'skiff.dev/v1alpha1', kind: 'EventRoute' };
+const SPEC = { endpointRef: { name: 'main' }, targets: [{ name: 'app', http: { url: 'http://app.example/' } }] };
+let rig: OperatorRig;
+let history: DeliveryHistory;
+let endpointId: number;
+
+before(async () => {
+  rig = await OperatorRig.start(['default']);
+  history = createDeliveryHistory(rig.database.database);
+  const spec = {
+    storage: { azureBlob: { account: 'contoso', container: 'files' } },
+    events: { serviceBus: { namespace: 'contoso.servicebus.windows.net', queue: 'files' } },
+  };
+  await rig.apply(
+    { apiVersion: 'skiff.dev/v1alpha1', kind: 'SftpEndpoint', metadata: { name: 'main', namespace: 'default' }, spec },
+    { ...META, metadata: { name: 'busy', namespace: 'default' }, spec: SPEC },
+    { ...META, metadata: { name: 'quiet', namespace: 'default' }, spec: SPEC },
+  );
+  endpointId = await createResourceRepository(rig.database.database).endpointId('default', 'main');
+});
+after(() => rig?.[Symbol.asyncDispose]());
+
+async function deliveriesOf(name: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const status = (await rig.get(EventRoutes, name))?.status;
+  return isRecord(status) && isRecord(status.deliveries) ? status.deliveries : undefined;
+}
+
+it('shows what a route delivered in its status, by one write in a minute, and writes nothing for a route without traffic', async () => {
+  const operator = rig.startOperator('operator-0');
+  await operator.waitFor('leadership', (line) => line.msg === 'leading', 30_000);
+  await until('busy is ready', 'True Ready', () => rig.condition(EventRoutes, 'busy', 'Ready'));
+  await until('quiet is ready', 'True Ready', () => rig.condition(EventRoutes, 'quiet', 'Ready'));
+  assert.equal(await deliveriesOf('busy'), undefined);
+  const quietVersion = (await rig.get(EventRoutes, 'quiet'))?.metadata.resourceVersion;
+  await sleep(3_000);
+  const writesBefore = await rig.apiWrites();
+  for (let step = 0; step < 10; step++) {
+    await history.addCounts(endpointId, [{ route: 'default/busy', delivered: 3, died: 0, failure: { reason: 'app: HTTP 503', agoMs: 0 } }]);
+    await sleep(200);
+  }
+  const tookMs = await until('the counters are there', 30, async () => (await deliveriesOf('busy'))?.succeeded, 90_000);
+  console.log(`counters are in the status after ${tookMs} ms`);
+  const { lastSuccessTime, lastFailureTime, ...rest } = (await deliveriesOf('busy')) ?? {};
+  assert.deepEqual(rest, { succeeded: 30, retrying: 0, dead: 0, lastFailureReason: 'app: HTTP 503' });
+  for (const time of [lastSuccessTime, lastFailureTime]) assert.ok(Math.abs(Date.parse(String(time)) - Date.now()) < 180_000, String(time));
+  assert.equal((await rig.apiWrites()) - writesBefore, 1, 'one write for ten changes');
+  assert.equal(await rig.condition(EventRoutes, 'busy', 'Ready'), 'True Ready');
+
+  const { output } = await rig.kubectl(['get', 'evr', 'busy', '-o', 'wide']);
+  assert.match(output, /SUCCEEDED +RETRYING +DEAD/);
+  assert.match(output, / 30 +0 +0 /);
+
+  // A new leader goes on from what stands there, and a change of the route keeps the counters.
+  await operator.stop();
+  const next = rig.startOperator('operator-1');
+  await next.waitFor('leadership', (line) => line.msg === 'leading', 60_000);
+  await rig.client.mergePatch(
+    EventRoutes,
+    { namespace: 'default', name: 'busy' },
+    { spec: { endpointRef: { name: 'main' }, match: { usernames: ['anna'] } } },
+    { signal: AbortSignal.timeout(10_000) },
+  );
+  const generation = (await rig.get(EventRoutes, 'busy'))?.metadata.generation;
+  await until('the change is seen', generation, async () => {
+    const status = (await rig.get(EventRoutes, 'busy'))?.status;
+    return isRecord(status) && typeof status.observedGeneration === 'number' ? status.observedGeneration : undefined;
+  });
+  assert.equal((await deliveriesOf('busy'))?.succeeded, 30);
+  assert.equal((await rig.get(EventRoutes, 'quiet'))?.metadata.resourceVersion, quietVersion);
+});

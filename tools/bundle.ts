@@ -98,5 +98,7 @@ const metafile = await bundleProgram();
 checkModes(metafile);
 copyPackage('ssh2', join(root, 'packages/sftp-protocol/package.json'));
 writeFileSync(join(out, 'package.json'), `${JSON.stringify({ name: 'skiff', private: true, type: 'module' })}\n`);
+// On the image's PATH: what people type after `kubectl exec … --`.
+writeFileSync(join(out, 'skiff'), "#!/usr/local/bin/node\nimport './main.js';\n", { mode: 0o755 });
 const bytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
 process.stdout.write(`bundled ${Object.keys(metafile.outputs).length} files, ${Math.round(bytes / 1024)} KiB, into ${relative(process.cwd(), out) || out}\n`);

@@ -6,6 +6,8 @@ Usage
   skiff operator                                     the resources of a Kubernetes cluster (KUBECONFIG, or in a pod)
   skiff sftp-server                                  one endpoint's SFTP server
   skiff router                                       one endpoint's event router
+  skiff deliveries list | replay                     what became of events at the targets; try the dead ones again
+  skiff routes explain --event FILE                  which routes would take an event, and why the others would not
   skiff hash-password                                read a password from standard input, print its argon2id hash
   skiff self-check [MODE]                            whether everything of this installation loads and works here
   skiff smoke-test --endpoint NAMESPACE/NAME         in a pod: send a file through a running endpoint (helm test)
@@ -41,3 +43,46 @@ Environment
 
 Documentation: README.md, docs/reference/configuration.md
 `;
+
+const ENDPOINT_OPTION = `  --endpoint NAMESPACE/NAME   the endpoint. Default: that of the pod, or the only one in the database`;
+
+/** `skiff <command> --help`, where there is more to say. */
+export const COMMAND_HELP: Readonly<Record<string, string>> = {
+  deliveries: `skiff deliveries: what became of events at the targets of routes
+
+  kubectl exec -n NAMESPACE deploy/ROUTER -- skiff deliveries list --route team/invoices
+  kubectl exec -n NAMESPACE deploy/ROUTER -- skiff deliveries replay --route team/invoices
+
+skiff deliveries list      the last to change first
+  --route NAMESPACE/NAME      of this EventRoute only
+  --target NAME               to this target only
+  --event ID                  of this event only
+  --state STATE               waiting, succeeded or dead. Default: dead; with --event: every one
+  --before TIME               changed before, such as 2026-01-31T12:00:00Z
+  --limit NUMBER              at most so many, up to 1000. Default: 100
+  -o, --output json           one JSON object per line
+
+skiff deliveries replay    makes dead deliveries due again, with all their attempts; the routers deliver them
+  --route, --target, --event  which: a route or an event at least, or
+  --all                       every dead delivery of the endpoint
+  --dry-run                   only count them
+  --batch-size NUMBER         so many in one transaction, up to 10000. Default: 500
+  Only those that are dead when the command starts. Stopped in between, it can be run again. Dead deliveries are kept for 14 days.
+
+Both
+${ENDPOINT_OPTION}
+
+Exit codes: 0 done, 1 it failed, 2 it was called wrongly.
+`,
+  routes: `skiff routes explain: which routes in force would take an event, and why the others would not. Nothing is delivered.
+
+  kubectl exec -i -n NAMESPACE deploy/ROUTER -- skiff routes explain --event - < event.json
+
+  --event FILE                the event as JSON, or any other JSON message; - reads standard input
+  --route NAMESPACE/NAME      only this route
+  -o, --output json           one JSON object per line
+${ENDPOINT_OPTION}
+
+Exit codes: 0 done, whether or not a route takes it, 1 it failed, 2 it was called wrongly.
+`,
+};

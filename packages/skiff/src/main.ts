@@ -1,7 +1,7 @@
 import { createLogger } from '@skiff/runtime/logger';
 import { readConfiguration } from './configuration/configuration.ts';
 import { ConfigurationError, Environment } from './configuration/environment.ts';
-import { HELP } from './help.ts';
+import { COMMAND_HELP, HELP } from './help.ts';
 import type { Mode } from './modes/mode.ts';
 import { VERSION } from './version.ts';
 
@@ -11,6 +11,8 @@ const MODES: Readonly<Record<string, () => Promise<Mode>>> = {
   standalone: async () => (await import('./modes/standalone.ts')).runStandalone,
   'sftp-server': async () => (await import('./modes/sftp-server.ts')).runSftpServer,
   router: async () => (await import('./modes/router.ts')).runRouter,
+  deliveries: async () => (await import('./modes/deliveries.ts')).runDeliveries,
+  routes: async () => (await import('./modes/routes.ts')).runRoutes,
   'hash-password': async () => (await import('./modes/hash-password.ts')).runHashPassword,
   'self-check': async () => (await import('./modes/self-check.ts')).runSelfCheck,
   'smoke-test': async () => (await import('./modes/smoke-test.ts')).runSmokeTest,
@@ -30,7 +32,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const load = Object.hasOwn(MODES, name) ? MODES[name] : undefined;
   if (load === undefined) throw new ConfigurationError(`there is no mode ${JSON.stringify(name)}: skiff ${Object.keys(MODES).join(' | ')}`);
   if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(HELP);
+    process.stdout.write(Object.hasOwn(COMMAND_HELP, name) ? (COMMAND_HELP[name] ?? HELP) : HELP);
     return 0;
   }
   const environment = new Environment(process.env);

@@ -23,8 +23,8 @@ export interface PrivateRabbitMq {
   stop(): Promise<void>;
 }
 
-/** Needs the Debian package `rabbitmq-server`; starts no service. */
-export async function startPrivateRabbitMq(certificates?: Certificates): Promise<PrivateRabbitMq> {
+/** Needs the Debian package `rabbitmq-server`; starts no service. `furtherSettings` are lines of `rabbitmq.conf`. */
+export async function startPrivateRabbitMq(certificates?: Certificates, furtherSettings: readonly string[] = []): Promise<PrivateRabbitMq> {
   const dir = await mkdtemp(join(tmpdir(), 'skiff-rabbit-'));
   const [port, tlsPort, distPort, epmdPort] = [await freePort(), await freePort(), await freePort(), await freePort()];
   const at = (name: string): string => join(dir, name);
@@ -40,6 +40,7 @@ export async function startPrivateRabbitMq(certificates?: Certificates): Promise
       'log.console = true',
       'log.console.level = warning',
       ...tls,
+      ...furtherSettings,
     ].join('\n'),
   );
   await writeFile(at('enabled_plugins'), '[rabbitmq_amqp1_0].\n');

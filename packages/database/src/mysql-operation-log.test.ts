@@ -215,7 +215,30 @@ describe('operation log', () => {
     assert.deepEqual(await log.claimPublishable(endpointId, instance('pod-3'), 10), []);
     assert.equal((await log.outboxStatus(endpointId)).waiting, 2);
     await log.published([first, second]);
-    assert.deepEqual(await log.outboxStatus(endpointId), { waiting: 0, oldestAgeMs: 0 });
+    assert.deepEqual(await log.outboxStatus(endpointId), { waiting: 0, oldestAgeMs: 0, refused: 0 });
+  });
+
+  it('keeps an event that the bus refused apart, with the reason, past every retention, until it is readmitted', async () => {
+    const endpointId = endpoints++;
+    const [large, small] = [await commit(endpointId, '/q/1'), await commit(endpointId, '/q/2')];
+    await log.releasePublishable([large, small]);
+    await log.claimPublishable(endpointId, instance('pod-1'), 10);
+    await log.refused([{ id: large, reason: 'too large: 70000 bytes' }]);
+    await log.published([small]);
+    assert.deepEqual(await log.outboxStatus(endpointId), { waiting: 0, oldestAgeMs: 0, refused: 1 });
+    while ((await log.prune(0, 1_000)) > 0);
+    assert.equal((await log.find(large))?.state, 'refused');
+    const kept = await test.database.queries.selectFrom('operations').select('reason').where('id', '=', Buffer.from(large, 'hex')).executeTakeFirst();
+    assert.equal(kept?.reason, 'too large: 70000 bytes');
+    assert.deepEqual(await log.claimPublishable(endpointId, instance('pod-1'), 10), []);
+    assert.equal(await log.readmitRefused(endpointId), 1);
+    assert.deepEqual(
+      (await log.claimPublishable(endpointId, instance('pod-1'), 10)).map(({ id }) => id),
+      [large],
+    );
+    await log.published([large]);
+    await log.refused([{ id: large, reason: 'late' }]);
+    assert.equal((await log.find(large))?.state, 'published');
   });
 
   it('does not wait an hour for a claim when the database clock goes back an hour', async () => {

@@ -8,7 +8,7 @@ import { type BeginCall, beginAll, FIRST_EPOCH, readHolders } from './operations
 import { advanceRename, movedFiles } from './operations/directory-renames.ts';
 import { GroupCommit } from './operations/group-commit.ts';
 import { findLooks, looked, revive } from './operations/late-landings.ts';
-import { claimPublishable, outboxStatus, releasePublishable } from './operations/outbox.ts';
+import { claimPublishable, outboxStatus, readmitRefused, releasePublishable } from './operations/outbox.ts';
 import { encodePlan } from './operations/plan-codec.ts';
 import { findBelow, findExpiredOpen, findOpenUploads, findOperation, findOrphans, prune } from './operations/recovery-queries.ts';
 import {
@@ -20,6 +20,7 @@ import {
   parkAll,
   parkUncertain,
   publishedAll,
+  refusedAll,
   setPriorEtag,
 } from './operations/transitions.ts';
 import { UncertainRows } from './operations/uncertain-rows.ts';
@@ -114,6 +115,8 @@ export function createOperationLog(database: Database, options: OperationLogOpti
     findExpiredOpen: (endpointId, age, limit) => findExpiredOpen(database, endpointId, age, limit),
     claimPublishable: (endpointId, owner, limit) => claimPublishable(database, endpointId, owner, limit),
     releasePublishable: (ids) => releasePublishable(database, ids),
+    refused: (events) => refusedAll(database, events),
+    readmitRefused: (endpointId) => readmitRefused(database, endpointId),
     outboxStatus: (endpointId) => outboxStatus(database, endpointId),
     prune: (finishedBeforeMs, limit) => prune(database, finishedBeforeMs, limit),
   };

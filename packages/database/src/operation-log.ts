@@ -68,6 +68,13 @@ export type ReviveResult =
   | { readonly kind: 'locked'; readonly holder: OperationRow | undefined }
   | { readonly kind: 'gone' };
 
+/** How many committed events wait, since when the oldest does, and how many the bus has refused. */
+export interface OutboxStatus {
+  readonly waiting: number;
+  readonly oldestAgeMs: number;
+  readonly refused: number;
+}
+
 /** A row as one owner knows it; every transition compares both, so that a writer that was displaced can do no harm. */
 export interface OperationRef {
   readonly id: OperationId;
@@ -134,8 +141,11 @@ export interface OperationLog {
   claimPublishable(endpointId: number, owner: InstanceId, limit: number): Promise<readonly { readonly id: OperationId; readonly event: FileEvent }[]>;
   /** Gives claimed rows back at once, for when the bus refused them. */
   releasePublishable(ids: readonly OperationId[]): Promise<void>;
-  /** How many committed events wait, and since when the oldest does. */
-  outboxStatus(endpointId: number): Promise<{ readonly waiting: number; readonly oldestAgeMs: number }>;
+  /** `committed` → `refused`, with the broker's reason: the queue does not take this event. Its row stays until it is readmitted. */
+  refused(events: readonly { readonly id: OperationId; readonly reason: string }[]): Promise<void>;
+  /** `refused` → `committed`: all of an endpoint are tried again. Returns how many. */
+  readmitRefused(endpointId: number): Promise<number>;
+  outboxStatus(endpointId: number): Promise<OutboxStatus>;
   /** Deletes finished rows older than this, a bounded batch at a time. Returns how many. */
   prune(finishedBeforeMs: number, limit: number): Promise<number>;
 }

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreError, type StoreErrorCode } from '@skiff/model/store-error';
 import type { EventConsumer, EventPublisher, IncomingMessage, MessageHandler, OutgoingMessage } from './event-bus.ts';
+import { MessagesRefusedError } from './messages-refused-error.ts';
 
 /** One empty queue with duplicate detection, at least 3 deliveries per message and a limit of about 1 MiB per message. */
 export interface EventBusHarness {
@@ -84,6 +85,25 @@ export function describeEventBus(name: string, makeHarness: () => Promise<EventB
       });
       await until(() => ids.includes(last.messageId));
       assert.deepEqual(ids, [twice.messageId, last.messageId]);
+    });
+
+    test('refuses the messages of a batch that are above the size limit by their ids, and delivers all others', async () => {
+      const small = Array.from({ length: 20 }, () => makeMessage({}));
+      const large = [makeMessage({ body: Buffer.alloc(2 * 1024 * 1024) }), makeMessage({ body: Buffer.alloc(3 * 1024 * 1024) })];
+      const batch = [...small.slice(0, 10), ...large, ...small.slice(10)];
+      await assert.rejects(bus.publisher.publish(batch, soon()), (error: unknown) => {
+        assert.ok(error instanceof MessagesRefusedError, String(error));
+        assert.deepEqual([...error.refused.keys()].toSorted(), large.map(({ messageId }) => messageId).toSorted());
+        assert.ok([...error.refused.values()].every((reason) => reason !== ''));
+        return true;
+      });
+      const ids = new Set<string | undefined>();
+      await consume(async (message) => {
+        ids.add(message.messageId);
+        return { kind: 'complete' };
+      });
+      await until(() => small.every(({ messageId }) => ids.has(messageId)));
+      assert.equal(ids.size, small.length);
     });
 
     test('refuses a message above the size limit as invalid', async () => {

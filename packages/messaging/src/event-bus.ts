@@ -12,7 +12,10 @@ export interface OutgoingMessage {
   readonly sessionId?: string;
 }
 
-/** Sends to one queue. Resolves when the broker has confirmed every message; rejects with a `StoreError` when any is unconfirmed. */
+/**
+ * Sends to one queue. Resolves when the broker has confirmed every message; rejects with a `StoreError` when any is unconfirmed: with a
+ * `MessagesRefusedError` when the queue will never take some of them and has confirmed all others.
+ */
 export interface EventPublisher {
   publish(messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<void>;
   close(): Promise<void>;

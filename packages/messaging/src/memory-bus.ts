@@ -1,5 +1,6 @@
 import { StoreError } from '@skiff/model/store-error';
 import type { EventConsumer, EventPublisher, IncomingMessage, MessageHandler, OutgoingMessage, Settlement } from './event-bus.ts';
+import { MessagesRefusedError } from './messages-refused-error.ts';
 
 export interface MemoryBusOptions {
   /** Deliveries before a message is set aside as `MaxDeliveryCountExceeded`. Default 10, as Service Bus. */
@@ -89,14 +90,19 @@ class MemoryQueue {
   publish(messages: readonly OutgoingMessage[], signal: AbortSignal): void {
     if (signal.aborted) throw new StoreError({ code: 'aborted', message: 'publish was aborted', cause: signal.reason });
     if (this.#down) throw new StoreError({ code: 'unavailable', message: 'the bus is down' });
-    if (messages.some((message) => message.body.length > this.#options.maxBodyBytes)) throw new StoreError({ code: 'invalid', message: 'message too large' });
     if (this.ready.length + this.handled.size + messages.length > this.#options.maxMessages)
       throw new StoreError({ code: 'throttled', message: 'the queue is full' });
+    const refused = new Map<string, string>();
     for (const message of messages) {
+      if (message.body.length > this.#options.maxBodyBytes) {
+        refused.set(message.messageId, `${message.body.length} bytes are more than ${this.#options.maxBodyBytes}`);
+        continue;
+      }
       if (this.#isDuplicate(message.messageId)) continue;
       this.ready.push({ message, sequence: ++this.#sequence, enqueuedAt: new Date(), deliveryCount: 0 });
     }
     this.pump();
+    if (refused.size > 0) throw new MessagesRefusedError(refused);
   }
 
   setDown(on: boolean): void {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Brand } from './brand.ts';
 
-/** States of an operation's row: lock, resume record and outbox in turn (DESIGN, promise P2). */
-export const OPERATION_STATES = ['open', 'committing', 'committed', 'published', 'aborted'] as const;
+/** States of an operation's row: lock, resume record and outbox in turn (DESIGN, promise P2). `refused`: committed, and the bus does not take its event. */
+export const OPERATION_STATES = ['open', 'committing', 'committed', 'published', 'aborted', 'refused'] as const;
 export type OperationState = (typeof OPERATION_STATES)[number];
 
 /** `setstat` holds the lock while metadata changes, and makes no event. `renamedir`: a directory with all that lies below it. */

@@ -1,7 +1,10 @@
 import type { OperationLog } from '@skiff/database/operation-log';
 import type { EventPublisher, OutgoingMessage } from '@skiff/messaging/event-bus';
+import { MessagesRefusedError } from '@skiff/messaging/messages-refused-error';
 import { CLOUD_EVENTS_JSON, type FileEvent } from '@skiff/model/file-event';
+import { StoreError } from '@skiff/model/store-error';
 import type { InstanceId, OperationId } from '@skiff/model/upload-state';
+import type { Clock } from '@skiff/runtime/clock';
 import type { Failpoints } from '@skiff/runtime/failpoint';
 import type { Logger } from '@skiff/runtime/logger';
 
@@ -9,6 +12,9 @@ const BATCH = 100;
 /** Events that go straight from their commit to the bus. Above this they stay in the outbox, where the poll finds them. */
 const MAX_QUEUED = 1_000;
 const SEND_TIMEOUT_MS = 20_000;
+/** For a bus that asks for fewer calls and does not say how long; and the longest that is believed. */
+const THROTTLED_PAUSE_MS = 5_000;
+const LONGEST_THROTTLED_PAUSE_MS = 60_000;
 
 export interface RelayProps {
   readonly log: OperationLog;
@@ -16,6 +22,7 @@ export interface RelayProps {
   readonly instance: InstanceId;
   /** Absent: the endpoint publishes nowhere, and events are done once they are recorded. */
   readonly publisher: EventPublisher | undefined;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly failpoints: Failpoints;
 }
@@ -27,13 +34,17 @@ interface Ready {
 
 /**
  * Carries committed events to the bus (DESIGN P2.3): the ones of this process at once, what others left behind by a poll of
- * the outbox. An event counts as published only when the broker has confirmed it; a second sending has the same id.
+ * the outbox. An event counts as published only when the broker has confirmed it; a second sending has the same id. One that the
+ * broker will not take is set apart with the reason, so that it holds up no other, and is tried again when a server starts.
  */
 export class Relay {
   readonly #props: RelayProps;
   #queue: Ready[] = [];
   #running: Promise<void> | undefined;
   #failing = false;
+  /** The bus asked to be left alone until then. */
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
+  #readmitted = false;
 
   constructor(props: RelayProps) {
     this.#props = props;
@@ -55,13 +66,21 @@ export class Relay {
       try {
         await this.#publish(batch);
       } catch (error) {
-        this.#failing = true;
+        this.#failed(error);
         const left = [...batch, ...this.#queue].map((ready) => ready.id);
         this.#queue = [];
         this.#props.logger.warn({ err: error, events: left.length }, 'publishing failed, events wait in the outbox');
         await this.#giveBack(left);
       }
     }
+  }
+
+  #failed(error: unknown): void {
+    this.#failing = true;
+    if (!isThrottled(error)) return;
+    const pauseMs = Math.min(error.retryAfterMs ?? THROTTLED_PAUSE_MS, LONGEST_THROTTLED_PAUSE_MS);
+    // Up to a fifth longer, so that servers do not come back together.
+    this.#pausedUntilMs = this.#props.clock.monotonicMs() + pauseMs * (1 + Math.random() / 5);
   }
 
   async #giveBack(ids: readonly OperationId[]): Promise<void> {
@@ -72,42 +91,92 @@ export class Relay {
     }
   }
 
-  /** One round over the outbox. Returns how many events it sent; rejects when the bus or the database is away. */
+  /**
+   * One round over the outbox; none while the bus has asked to be left alone. Returns how many events it sent; rejects when the bus or
+   * the database is away.
+   */
   async poll(): Promise<number> {
-    const { log, endpointId, instance } = this.#props;
+    const { log, endpointId, instance, clock, logger } = this.#props;
+    if (clock.monotonicMs() < this.#pausedUntilMs) return 0;
+    await this.#readmit();
     let sent = 0;
     for (;;) {
       const batch = await log.claimPublishable(endpointId, instance, BATCH);
       if (batch.length === 0) break;
       await this.#props.failpoints.hit('relay.claimed');
       try {
-        await this.#publish(batch);
+        sent += await this.#publish(batch);
       } catch (error) {
+        this.#failed(error);
         await this.#giveBack(batch.map((ready) => ready.id));
-        throw error;
+        if (!isThrottled(error)) throw error;
+        logger.warn({ err: error, pauseMs: Math.round(this.#pausedUntilMs - clock.monotonicMs()) }, 'the bus asks for fewer calls, events wait in the outbox');
+        return sent;
       }
-      sent += batch.length;
       if (batch.length < BATCH) break;
     }
     this.#failing = false;
     return sent;
   }
 
-  async #publish(batch: readonly Ready[]): Promise<void> {
-    const { publisher, log, failpoints } = this.#props;
-    await publisher?.publish(
-      batch.map(({ event }) => toMessage(event)),
-      AbortSignal.timeout(SEND_TIMEOUT_MS),
-    );
+  /** Once per process: what was refused before may go now, to another bus or under another limit. */
+  async #readmit(): Promise<void> {
+    if (this.#readmitted) return;
+    const events = await this.#props.log.readmitRefused(this.#props.endpointId);
+    this.#readmitted = true;
+    if (events > 0) this.#props.logger.info({ events }, 'events that the bus had refused are tried again');
+  }
+
+  /** Returns how many the bus has taken. */
+  async #publish(batch: readonly Ready[]): Promise<number> {
+    const { log, failpoints } = this.#props;
+    const refused = await this.#send(batch);
     await failpoints.hit('relay.sent');
-    await log.published(batch.map((ready) => ready.id));
+    const taken = batch.filter(({ event }) => !refused.has(event.id)).map((ready) => ready.id);
+    await log.published(taken);
+    if (refused.size > 0) await this.#setApart(batch, refused);
     await failpoints.hit('relay.marked');
+    return taken.length;
+  }
+
+  /** Reasons by event id of what the bus will not take. */
+  async #send(batch: readonly Ready[]): Promise<ReadonlyMap<string, string>> {
+    const { publisher } = this.#props;
+    try {
+      await publisher?.publish(
+        batch.map(({ event }) => toMessage(event)),
+        AbortSignal.timeout(SEND_TIMEOUT_MS),
+      );
+      return new Map();
+    } catch (error) {
+      if (error instanceof MessagesRefusedError) return error.refused;
+      throw error;
+    }
+  }
+
+  async #setApart(batch: readonly Ready[], refused: ReadonlyMap<string, string>): Promise<void> {
+    const apart = batch.flatMap(({ id, event }) => {
+      const reason = refused.get(event.id);
+      return reason === undefined ? [] : [{ id, event, reason }];
+    });
+    await this.#props.log.refused(apart.map(({ id, reason }) => ({ id, reason })));
+    for (const { event, reason } of apart) {
+      const { path, username } = event.data;
+      this.#props.logger.error(
+        { event: event.id, type: event.type, user: username, path, reason },
+        'the bus refused an event; it is kept, and tried again when a server starts',
+      );
+    }
   }
 
   /** Waits until nothing of this process is on its way. */
   async idle(): Promise<void> {
     await this.#running;
   }
+}
+
+function isThrottled(error: unknown): error is StoreError {
+  return error instanceof StoreError && error.code === 'throttled';
 }
 
 function toMessage(event: FileEvent): OutgoingMessage {

@@ -91,7 +91,7 @@ export class SftpServer {
       clock,
       logger,
     });
-    this.#relay = new Relay({ log, endpointId, instance: lease.instance, publisher: props.publisher, logger, failpoints });
+    this.#relay = new Relay({ log, endpointId, instance: lease.instance, publisher: props.publisher, clock, logger, failpoints });
     this.#context = {
       endpoint: { id: endpointId, namespace: settings.namespace, name: settings.name },
       store,

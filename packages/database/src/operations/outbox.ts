@@ -2,6 +2,7 @@ import type { FileEvent } from '@skiff/model/file-event';
 import { type InstanceId, type OperationId, toOperationId } from '@skiff/model/upload-state';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Database } from '../connect.ts';
+import type { OutboxStatus } from '../operation-log.ts';
 import type { Tables } from '../tables.ts';
 import { sortedIds } from './operation-row.ts';
 import { type FinishedRow, toEvent } from './transitions.ts';
@@ -89,8 +90,21 @@ export async function releasePublishable(database: Database, ids: readonly Opera
   );
 }
 
+/** Events that were refused wait for their turn again: the bus may be another by now, or its limit. Returns how many. */
+export async function readmitRefused(database: Database, endpointId: number): Promise<number> {
+  const result = await database.repeatable((queries) =>
+    queries
+      .updateTable('operations')
+      .set({ state: 'committed', reason: null, updated_at: sql<Date>`UTC_TIMESTAMP(3)` })
+      .where('endpoint_id', '=', endpointId)
+      .where('state', '=', 'refused')
+      .executeTakeFirst(),
+  );
+  return Number(result.numUpdatedRows);
+}
+
 /** Counted in the index alone; the age is that of the row with the lowest sequence. */
-export async function outboxStatus(database: Database, endpointId: number): Promise<{ readonly waiting: number; readonly oldestAgeMs: number }> {
+export async function outboxStatus(database: Database, endpointId: number): Promise<OutboxStatus> {
   return database.repeatable(async (queries) => {
     const counted = await sql<{ waiting: string }>`
       SELECT COUNT(*) AS waiting FROM operations FORCE INDEX (operations_unfinished_and_outbox)
@@ -99,6 +113,10 @@ export async function outboxStatus(database: Database, endpointId: number): Prom
       SELECT TIMESTAMPDIFF(MICROSECOND, updated_at, UTC_TIMESTAMP(3)) AS age
       FROM operations FORCE INDEX (operations_unfinished_and_outbox)
       WHERE endpoint_id = ${endpointId} AND state = 'committed' ORDER BY sequence LIMIT 1`.execute(queries);
-    return { waiting: Number(counted.rows[0]?.waiting ?? 0), oldestAgeMs: Math.max(0, Number(oldest.rows[0]?.age ?? 0) / 1_000) };
+    const refused = await sql<{ refused: string }>`
+      SELECT COUNT(*) AS refused FROM operations FORCE INDEX (operations_unfinished_and_outbox)
+      WHERE endpoint_id = ${endpointId} AND state = 'refused'`.execute(queries);
+    const counts = { waiting: Number(counted.rows[0]?.waiting ?? 0), refused: Number(refused.rows[0]?.refused ?? 0) };
+    return { ...counts, oldestAgeMs: Math.max(0, Number(oldest.rows[0]?.age ?? 0) / 1_000) };
   });
 }

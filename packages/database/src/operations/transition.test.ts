@@ -12,12 +12,12 @@ describe('transitions of an operation', () => {
   it('follow this table', () => {
     const table = Object.fromEntries(STEPS.map((step) => [step, OPERATION_STATES.map((state) => decide(step, { id, epoch: 3 }, row({ state })))]));
     assert.deepEqual(table, {
-      //            open         committing   committed    published    aborted
-      committing: ['apply', 'done', 'displaced', 'displaced', 'displaced'],
-      committed: ['displaced', 'apply', 'done', 'done', 'displaced'],
-      abort: ['apply', 'apply', 'displaced', 'displaced', 'done'],
-      park: ['apply', 'apply', 'displaced', 'displaced', 'displaced'],
-      setPriorEtag: ['apply', 'apply', 'displaced', 'displaced', 'displaced'],
+      //            open         committing   committed    published    aborted      refused
+      committing: ['apply', 'done', 'displaced', 'displaced', 'displaced', 'displaced'],
+      committed: ['displaced', 'apply', 'done', 'done', 'displaced', 'done'],
+      abort: ['apply', 'apply', 'displaced', 'displaced', 'done', 'displaced'],
+      park: ['apply', 'apply', 'displaced', 'displaced', 'displaced', 'displaced'],
+      setPriorEtag: ['apply', 'apply', 'displaced', 'displaced', 'displaced', 'displaced'],
     });
   });
 

@@ -31,7 +31,7 @@ export function decide(step: Step, ref: OperationRef, row: LockedRow | undefined
       return row.state === 'committing' ? 'done' : 'displaced';
     case 'committed':
       if (row.state === 'committing') return 'apply';
-      return row.state === 'committed' || row.state === 'published' ? 'done' : 'displaced';
+      return row.state === 'committed' || row.state === 'published' || row.state === 'refused' ? 'done' : 'displaced';
     case 'abort':
       if (unfinished) return 'apply';
       return row.state === 'aborted' ? 'done' : 'displaced';

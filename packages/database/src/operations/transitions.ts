@@ -217,6 +217,25 @@ export async function publishedAll(database: Database, ids: readonly OperationId
   );
 }
 
+export interface RefusedCall {
+  readonly id: OperationId;
+  readonly reason: string;
+}
+
+/** Without `finished_at`: no retention takes the row away. */
+export async function refusedAll(database: Database, calls: readonly RefusedCall[]): Promise<void> {
+  if (calls.length === 0) return;
+  const reason = perRow(calls.map(({ id, reason: text }) => ({ id, value: text.slice(0, MAX_REASON_CHARACTERS) })));
+  await database.repeatable((queries) =>
+    queries
+      .updateTable('operations')
+      .set({ state: 'refused', reason, claim_owner: null, claim_until: null, updated_at: NOW })
+      .where('id', 'in', sortedIds(calls.map(({ id }) => id)))
+      .where('state', '=', 'committed')
+      .execute(),
+  );
+}
+
 export function setPriorEtag(database: Database, ref: OperationRef, etag: string | null): Promise<boolean> {
   return database.transaction(
     async (trx) => {

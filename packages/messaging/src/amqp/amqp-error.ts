@@ -8,6 +8,8 @@ const CODES: Readonly<Record<string, StoreErrorCode>> = {
   'amqp:link:message-size-exceeded': 'invalid',
   'amqp:decode-error': 'invalid',
   'amqp:invalid-field': 'invalid',
+  // RabbitMQ of a message above `max_message_size`; it ends the session.
+  'amqp:precondition-failed': 'invalid',
   'amqp:resource-limit-exceeded': 'throttled',
 };
 

@@ -1,33 +1,37 @@
 import type { ServiceBusMessage, ServiceBusMessageBatch, ServiceBusSender } from '@azure/service-bus';
-import { StoreError } from '@skiff/model/store-error';
 import type { OutgoingMessage } from '../event-bus.ts';
 
 /** Limit of Service Bus for message and session ids, in characters. */
 const MAX_ID_LENGTH = 128;
 
-/** Sends the messages in order in as few batches as their size allows. Resolves when the broker has confirmed all. */
-export async function sendInBatches(sender: ServiceBusSender, messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<void> {
+/**
+ * Sends the messages in order in as few batches as their size allows. Resolves when the broker has confirmed all but those that are too
+ * large for a batch; these are returned.
+ */
+export async function sendInBatches(sender: ServiceBusSender, messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<readonly OutgoingMessage[]> {
   const options = { abortSignal: signal };
+  const large: OutgoingMessage[] = [];
   let batch: ServiceBusMessageBatch | undefined;
   for (const message of messages) {
     const vendorMessage = toServiceBusMessage(message);
     if (batch?.tryAddMessage(vendorMessage)) continue;
-    if (batch !== undefined) await sender.sendMessages(batch, options);
+    if (batch !== undefined && batch.count > 0) await sender.sendMessages(batch, options);
     batch = await sender.createMessageBatch(options);
-    if (!batch.tryAddMessage(vendorMessage)) {
-      throw new StoreError({ code: 'invalid', message: `the message is larger than ${batch.maxSizeInBytes} bytes`, vendorCode: 'MessageSizeExceeded' });
-    }
+    if (!batch.tryAddMessage(vendorMessage)) large.push(message);
   }
-  if (batch !== undefined) await sender.sendMessages(batch, options);
+  if (batch !== undefined && batch.count > 0) await sender.sendMessages(batch, options);
+  return large;
 }
 
-/** The SDK refuses these with an error without a code, in the middle of a batch. @throws {StoreError} `invalid` */
-export function checkIds(messages: readonly OutgoingMessage[]): void {
-  for (const { messageId, sessionId } of messages) {
-    if (messageId === '' || messageId.length > MAX_ID_LENGTH || (sessionId?.length ?? 0) > MAX_ID_LENGTH) {
-      throw new StoreError({ code: 'invalid', message: `message and session ids have 1 to ${MAX_ID_LENGTH} characters` });
-    }
-  }
+/** A message alone may be larger than a batch (Premium: up to 100 MB). */
+export function sendAlone(sender: ServiceBusSender, message: OutgoingMessage, signal: AbortSignal): Promise<void> {
+  return sender.sendMessages(toServiceBusMessage(message), { abortSignal: signal });
+}
+
+/** What is wrong with a message's ids; the SDK refuses such with an error without a code, in the middle of a batch. */
+export function idProblem({ messageId, sessionId }: OutgoingMessage): string | undefined {
+  const wrong = messageId === '' || messageId.length > MAX_ID_LENGTH || (sessionId?.length ?? 0) > MAX_ID_LENGTH;
+  return wrong ? `message and session ids have 1 to ${MAX_ID_LENGTH} characters` : undefined;
 }
 
 /** One list per session id, each in order: a batch takes the session of its first message. */

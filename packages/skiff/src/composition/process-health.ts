@@ -1,3 +1,4 @@
+import type { OutboxStatus } from '@skiff/database/operation-log';
 import { type BackgroundTask, startBackgroundTask } from '@skiff/runtime/background-task';
 import { startHealthServer } from '@skiff/runtime/health';
 import type { Logger } from '@skiff/runtime/logger';
@@ -19,8 +20,8 @@ export interface ProcessHealth {
 /** What an SFTP server is watched by. */
 export interface Watched {
   readonly sessions: () => number;
-  /** Events that wait for the bus, and the age of the oldest. */
-  readonly outbox: () => Promise<{ readonly waiting: number; readonly oldestAgeMs: number }>;
+  /** Events that wait for the bus, and those that it refused. */
+  readonly outbox: () => Promise<OutboxStatus>;
 }
 
 /**
@@ -54,12 +55,17 @@ export async function startProcessHealth(parts: ProcessParts): Promise<ProcessHe
 }
 
 function watchOutbox(metrics: Metrics, outbox: Watched['outbox'], logger: Logger): BackgroundTask {
-  let status = { waiting: 0, oldestAgeMs: 0 };
+  let status: OutboxStatus = { waiting: 0, oldestAgeMs: 0, refused: 0 };
   metrics.sampledGauge({ name: 'skiff_outbox_events', help: 'Committed events that are not published yet.', read: () => status.waiting });
   metrics.sampledGauge({
     name: 'skiff_outbox_oldest_age_seconds',
     help: 'Age of the oldest event that is not published yet; alert above 60.',
     read: () => status.oldestAgeMs / 1000,
+  });
+  metrics.sampledGauge({
+    name: 'skiff_outbox_refused_events',
+    help: 'Events that the bus refused, such as for their size; alert above 0. The log and the rows say why.',
+    read: () => status.refused,
   });
   return startBackgroundTask({
     name: 'outbox-metric',

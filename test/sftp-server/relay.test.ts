@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { createOperationLog } from '@skiff/database/mysql-operation-log';
+import type { OperationLog } from '@skiff/database/operation-log';
+import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
+import { instance, newOperationId, sampleIntent, samplePlan } from '@skiff/database/testing/sample-operation';
+import type { EventPublisher } from '@skiff/messaging/event-bus';
+import { createMemoryBus, type MemoryBus } from '@skiff/messaging/memory-bus';
+import type { FileEvent } from '@skiff/model/file-event';
+import { StoreError } from '@skiff/model/store-error';
+import { eventIdOf, type OperationId } from '@skiff/model/upload-state';
+import { noFailpoints } from '@skiff/runtime/failpoint';
+import { silentLogger } from '@skiff/runtime/logger';
+import { Relay } from '@skiff/sftp-server/relay';
+
+const POD = 'pod-1';
+/** More than an event on a short path has, and less than one on a long path. */
+const MAX_BODY_BYTES = 900;
+const LONG = `/${'x'.repeat(200)}`;
+
+let database: TestDatabase;
+let log: OperationLog;
+let endpointId = 1;
+let nowMs = 0;
+let errors: string[] = [];
+
+before(async () => {
+  database = await openTestDatabase();
+  log = createOperationLog(database.database);
+});
+after(() => database.close());
+beforeEach(() => {
+  endpointId++;
+  errors = [];
+});
+
+const clock = { now: () => new Date(), monotonicMs: () => nowMs };
+const logger = { ...silentLogger, error: (fields: object) => errors.push(JSON.stringify(fields)) };
+
+function relayTo(publisher: EventPublisher): Relay {
+  return new Relay({ log, endpointId, instance: instance(POD), publisher, clock, logger, failpoints: noFailpoints });
+}
+
+async function commit(path: string): Promise<{ readonly id: OperationId; readonly event: FileEvent }> {
+  const id = newOperationId();
+  const begun = await log.begin({ ...sampleIntent({ path, id, endpointId, owner: POD }), plan: samplePlan(id, path) });
+  assert.ok(begun.kind === 'begun');
+  const event = await log.committed({ id, epoch: begun.epoch }, { etag: '"1"' });
+  assert.ok(event);
+  return { id, event };
+}
+
+/** As if another server had left them: committed, and claimed by nobody. */
+async function leave(paths: readonly string[]): Promise<readonly string[]> {
+  const left = await Promise.all(paths.map(commit));
+  await log.releasePublishable(left.map(({ id }) => id));
+  return left.map(({ id }) => eventIdOf(id));
+}
+
+const waiting = (bus: MemoryBus): readonly string[] => bus.pending.map(({ messageId }) => messageId).toSorted();
+
+/** Counts the calls, and asks for fewer of them while `throttled`. */
+function throttlingPublisher(bus: MemoryBus, retryAfterMs: number | undefined) {
+  const state = { calls: 0, throttled: true };
+  const publisher: EventPublisher = {
+    ...bus.publisher,
+    async publish(messages, signal) {
+      state.calls++;
+      if (state.throttled) throw new StoreError({ code: 'throttled', message: 'slower', retryAfterMs });
+      await bus.publisher.publish(messages, signal);
+    },
+  };
+  return { state, publisher };
+}
+
+describe('relay', () => {
+  it('sets an event that is too large for the bus apart with the reason, and sends all others of its batch', async () => {
+    const bus = createMemoryBus({ maxBodyBytes: MAX_BODY_BYTES });
+    const [first, large, last] = await leave(['/a', LONG, '/b']);
+    assert.equal(await relayTo(bus.publisher).poll(), 2);
+    assert.deepEqual(waiting(bus), [first, last].toSorted());
+    assert.deepEqual(await log.outboxStatus(endpointId), { waiting: 0, oldestAgeMs: 0, refused: 1 });
+    assert.equal(errors.length, 1);
+    assert.ok(errors[0]?.includes(`"event":"${large}"`) && errors[0].includes(`bytes are more than ${MAX_BODY_BYTES}`), errors[0]);
+  });
+
+  it('does the same with an event that goes straight from its commit to the bus', async () => {
+    const bus = createMemoryBus({ maxBodyBytes: MAX_BODY_BYTES });
+    const relay = relayTo(bus.publisher);
+    const [small, large] = [await commit('/a'), await commit(LONG)];
+    for (const { event, id } of [large, small]) relay.offer(event, id);
+    await relay.idle();
+    assert.deepEqual(waiting(bus), [small.event.id]);
+    assert.equal((await log.find(large.id))?.state, 'refused');
+  });
+
+  it('sends what was refused when a server starts and the bus takes more', async () => {
+    const [large] = await leave([LONG]);
+    const before = relayTo(createMemoryBus({ maxBodyBytes: MAX_BODY_BYTES }).publisher);
+    await before.poll();
+    await before.poll();
+    assert.equal(errors.length, 1, 'it is not tried again and again');
+    const bus = createMemoryBus();
+    assert.equal(await relayTo(bus.publisher).poll(), 1);
+    assert.deepEqual(waiting(bus), [large]);
+    assert.deepEqual(await log.outboxStatus(endpointId), { waiting: 0, oldestAgeMs: 0, refused: 0 });
+  });
+
+  it('leaves a bus that asks for fewer calls alone for as long as it asked, and lets others have the events', async () => {
+    const bus = createMemoryBus();
+    const { state, publisher } = throttlingPublisher(bus, 10_000);
+    const relay = relayTo(publisher);
+    const [event] = await leave(['/a']);
+    assert.equal(await relay.poll(), 0);
+    assert.equal(await relay.poll(), 0);
+    const fresh = await commit('/b');
+    relay.offer(fresh.event, fresh.id);
+    await relay.idle();
+    nowMs += 9_900;
+    assert.equal(await relay.poll(), 0);
+    assert.equal(state.calls, 1);
+    assert.equal((await log.claimPublishable(endpointId, instance('pod-2'), 10)).length, 1);
+    await log.releasePublishable([fresh.id]);
+    const other = relayTo(bus.publisher);
+    await other.poll();
+    assert.deepEqual(waiting(bus), [fresh.event.id]);
+    await database.database.queries.updateTable('operations').set({ claim_until: null }).execute();
+    state.throttled = false;
+    nowMs += 2_200;
+    assert.equal(await relay.poll(), 1);
+    assert.deepEqual(waiting(bus), [event, fresh.event.id].toSorted());
+  });
+
+  it('leaves it alone after a direct sending was throttled too, also when it does not say for how long', async () => {
+    const bus = createMemoryBus();
+    const { state, publisher } = throttlingPublisher(bus, undefined);
+    const relay = relayTo(publisher);
+    const first = await commit('/a');
+    relay.offer(first.event, first.id);
+    await relay.idle();
+    nowMs += 4_900;
+    await relay.poll();
+    const second = await commit('/b');
+    relay.offer(second.event, second.id);
+    await relay.idle();
+    assert.equal(state.calls, 1);
+    state.throttled = false;
+    await log.releasePublishable([first.id, second.id]);
+    nowMs += 1_200;
+    assert.equal(await relay.poll(), 2);
+    const third = await commit('/c');
+    relay.offer(third.event, third.id);
+    await relay.idle();
+    assert.deepEqual(waiting(bus), [first, second, third].map(({ event }) => event.id).toSorted());
+  });
+
+  it('believes no bus that asks to be left alone for a day', async () => {
+    const bus = createMemoryBus();
+    const { state, publisher } = throttlingPublisher(bus, 86_400_000);
+    const relay = relayTo(publisher);
+    await leave(['/a']);
+    await relay.poll();
+    state.throttled = false;
+    nowMs += 72_000;
+    assert.equal(await relay.poll(), 1);
+  });
+});

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path';
 import { toCrd } from '@skiff/model/crd';
 import { eventSchema, toEventReference } from '@skiff/model/event-reference';
-import { FILE_EVENT_TYPES } from '@skiff/model/file-event';
+import { EVENT_TYPES } from '@skiff/model/event-types';
 import { KINDS } from '@skiff/model/kinds';
 import { API_GROUP } from '@skiff/model/object-meta';
 import { toReference } from '@skiff/model/resource-reference';
@@ -21,8 +21,7 @@ function generatedFiles(): ReadonlyMap<string, string> {
   }
   files.set('docs/reference/resources.md', `<!-- ${NOTICE} -->\n\n${toReference()}`);
   files.set('docs/reference/events.md', `<!-- ${NOTICE} -->\n\n${toEventReference()}`);
-  for (const type of FILE_EVENT_TYPES)
-    files.set(`docs/reference/events/${type}.json`, `${JSON.stringify({ $comment: NOTICE, ...eventSchema(type) }, null, 2)}\n`);
+  for (const type of EVENT_TYPES) files.set(`docs/reference/events/${type}.json`, `${JSON.stringify({ $comment: NOTICE, ...eventSchema(type) }, null, 2)}\n`);
   return files;
 }
 

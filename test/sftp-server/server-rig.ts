@@ -13,8 +13,9 @@ import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
 import { createMemoryBus } from '@skiff/messaging/memory-bus';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
 import type { FileEvent } from '@skiff/model/file-event';
-import { parseFileEvent } from '@skiff/model/parse-file-event';
+import { parseSkiffEvent } from '@skiff/model/parse-file-event';
 import type { UserRow } from '@skiff/model/resource-rows';
+import { isFileEvent, type SkiffEvent } from '@skiff/model/skiff-event';
 import type { InstanceId } from '@skiff/model/upload-state';
 import { systemClock } from '@skiff/runtime/clock';
 import { noFailpoints } from '@skiff/runtime/failpoint';
@@ -37,8 +38,12 @@ export interface ServerRig {
   readonly store: FileStore;
   /** Takes the next events from the queue, exactly this many; fails when fewer or more come. */
   nextEvents(count: number): Promise<readonly FileEvent[]>;
+  /** As `nextEvents`, logins among them. */
+  nextSkiffEvents(count: number): Promise<readonly SkiffEvent[]>;
   readonly client: OpenSshClient;
   readonly server: SftpServer;
+  /** What the server was started with. */
+  readonly settings: EndpointSettings;
   readonly endpointId: number;
   /** Logs in as `ann` by key. */
   readonly byKey: Login;
@@ -95,27 +100,30 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
     return server;
   };
   const server = await startOne();
-  const received: FileEvent[] = [];
+  const received: SkiffEvent[] = [];
   const consumer = bus.consumer();
   await consumer.start((message) => {
-    const event = parseFileEvent(JSON.parse(message.body.toString()));
+    const event = parseSkiffEvent(JSON.parse(message.body.toString()));
     if (event === undefined) throw new Error('the queue holds something that is no event');
     received.push(event);
     return Promise.resolve({ kind: 'complete' });
   });
+  const next = async (count: number): Promise<readonly SkiffEvent[]> => {
+    for (let waited = 0; received.length < count && waited < EVENT_TIMEOUT_MS; waited += 10) await sleep(10);
+    const events = received.splice(0);
+    if (events.length !== count) throw new Error(`${count} events were expected, ${events.length} came: ${events.map((event) => event.type).join(', ')}`);
+    return events;
+  };
   return {
     dir,
     database,
     log: createOperationLog(database.database),
     store,
-    nextEvents: async (count) => {
-      for (let waited = 0; received.length < count && waited < EVENT_TIMEOUT_MS; waited += 10) await sleep(10);
-      const events = received.splice(0);
-      if (events.length !== count) throw new Error(`${count} events were expected, ${events.length} came: ${events.map((event) => event.type).join(', ')}`);
-      return events;
-    },
+    nextSkiffEvents: next,
+    nextEvents: async (count) => (await next(count)).filter(isFileEvent),
     client,
     server,
+    settings,
     endpointId,
     ...ann.loginsTo(server.port),
     putUser: (change) => resources.applyUsers(endpointId, [{ kind: 'put', row: { ...ann.row, ...change } }]),

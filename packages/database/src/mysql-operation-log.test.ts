@@ -327,6 +327,33 @@ describe('operation log', () => {
     }
   });
 
+  it('finishes an operation whose event nobody wants: no lock, no event, no row for ever', async () => {
+    const endpointId = ++endpoints;
+    const intents = ['/quiet', '/told'].map((path) => sampleIntent({ path, endpointId, planned: true }));
+    const refs = await Promise.all(intents.map(begin));
+    // Together, so that they share a transaction.
+    const events = await Promise.all(refs.map((ref, index) => log.committed(ref, { etag: '"1"', unannounced: index === 0 })));
+    assert.ok(events.every((event) => event !== undefined));
+    const [quiet, told] = refs;
+    assert.ok(quiet !== undefined && told !== undefined);
+    assert.deepEqual(await log.committed(quiet, { etag: '"1"', unannounced: true }), events[0], 'said again, it is the same');
+    assert.deepEqual([(await log.find(quiet.id))?.state, (await log.find(told.id))?.state], ['published', 'committed']);
+    assert.equal(await locksOf(quiet.id), 0);
+    await freeClaims();
+    assert.deepEqual(
+      (await log.claimPublishable(endpointId, instance('relay'), 10)).map(({ id }) => id),
+      [told.id],
+    );
+    assert.equal((await log.outboxStatus(endpointId)).waiting, 1);
+    await test.database.queries
+      .updateTable('operations')
+      .set({ finished_at: sql<Date>`finished_at - INTERVAL 1 HOUR` })
+      .where('endpoint_id', '=', endpointId)
+      .execute();
+    await log.prune(60_000, 1_000);
+    assert.deepEqual([(await log.find(quiet.id))?.state, (await log.find(told.id))?.state], [undefined, 'committed']);
+  });
+
   it('finishes hundreds of operations a second for 50 callers', async (context) => {
     const count = 3_000;
     let next = 0;

@@ -68,7 +68,10 @@ export function createOperationLog(database: Database, options: OperationLogOpti
     async committing(ref, plan) {
       return committings.submit({ ref, plan: await encodePlan(plan) });
     },
-    committed: (ref, result) => committeds.submit({ ref, etag: result.etag, unconfirmed: result.unconfirmed === true }),
+    committed: (ref, result) => {
+      const { etag, unconfirmed = false, unannounced = false } = result;
+      return committeds.submit({ ref, etag, unconfirmed, unannounced });
+    },
     published: (ids) => publisheds.submit(ids),
     abort: (ref, reason, options) => aborts.submit({ ref, reason, lookAgain: options?.lookAgain === true }),
     park: (ref) => parks.submit({ ref }),

@@ -92,9 +92,10 @@ export interface OperationLog {
   committing(ref: OperationRef, plan: CommitPlan): Promise<{ readonly sequence: bigint } | undefined>;
   /**
    * `committing` → `committed`; releases the locks. The event becomes publishable; the caller's instance has it to itself for
-   * the first seconds. Returns the finished event, or `undefined` when displaced. Idempotent for the same ref.
+   * the first seconds. Returns the finished event, or `undefined` when displaced. Idempotent for the same ref. `unannounced`:
+   * nobody wants the event, the row goes straight on to `published`.
    */
-  committed(ref: OperationRef, result: { readonly etag: string | undefined; readonly unconfirmed?: boolean }): Promise<FileEvent | undefined>;
+  committed(ref: OperationRef, result: CommitResult): Promise<FileEvent | undefined>;
   /** `committed` → `published`. */
   published(ids: readonly OperationId[]): Promise<void>;
   /**
@@ -148,6 +149,12 @@ export interface OperationLog {
   outboxStatus(endpointId: number): Promise<OutboxStatus>;
   /** Deletes finished rows older than this, a bounded batch at a time. Returns how many. */
   prune(finishedBeforeMs: number, limit: number): Promise<number>;
+}
+
+export interface CommitResult {
+  readonly etag: string | undefined;
+  readonly unconfirmed?: boolean;
+  readonly unannounced?: boolean;
 }
 
 /** Living processes. The counter, not a time, tells that one is alive: clocks jump, counters do not. */

@@ -1,9 +1,10 @@
 import type { FileEvent } from '@skiff/model/file-event';
+import type { SkiffEvent } from '@skiff/model/skiff-event';
 
 /** The event to deliver. `event` is set when the message is a CloudEvent of ours; other JSON messages have only `body`. */
 export interface DeliveryInput {
   readonly eventId: string;
-  readonly event: FileEvent | undefined;
+  readonly event: SkiffEvent | undefined;
   readonly body: Buffer;
   readonly contentType: string;
   readonly attempt: number;

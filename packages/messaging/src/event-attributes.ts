@@ -1,7 +1,7 @@
-import type { FileEvent } from '@skiff/model/file-event';
+import type { SkiffEvent } from '@skiff/model/skiff-event';
 
 /** The attributes of a CloudEvent as text, without its data. Empty for messages that are no events. */
-export function attributesOf(event: FileEvent | undefined): Readonly<Record<string, string>> {
+export function attributesOf(event: SkiffEvent | undefined): Readonly<Record<string, string>> {
   if (event === undefined) return {};
   const { data: _, datacontenttype: __, ...attributes } = event;
   const texts: Record<string, string> = {};

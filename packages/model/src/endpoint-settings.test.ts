@@ -21,6 +21,12 @@ test('a key of a newer operator is let through', () => {
   assert.equal(parseEndpointSettings(JSON.stringify({ ...SETTINGS, banner: 'Welcome' })).name, 'main');
 });
 
+test('what an older operator did not write, and types of events of a newer one, are let through', () => {
+  assert.equal(parseEndpointSettings(JSON.stringify(SETTINGS)).eventTypes, undefined);
+  const eventTypes = ['dev.skiff.file.uploaded', 'dev.skiff.something.later'];
+  assert.deepEqual(parseEndpointSettings(JSON.stringify({ ...SETTINGS, eventTypes })).eventTypes, eventTypes);
+});
+
 test('a wrong field is named, and text that is not JSON is refused', () => {
   const wrong = JSON.stringify({ ...SETTINGS, port: 0 });
   assert.throws(

@@ -51,6 +51,8 @@ export const EndpointSettings = Type.Object({
   storage: Type.Union([AzureBlobSettings, LocalSettings]),
   /** `null`: events go nowhere. */
   events: Type.Union([ServiceBusSettings, AmqpSettings, Type.Null()]),
+  /** Types of events that the endpoint emits; those that this program does not know are nothing to it. Absent: all that are guaranteed. */
+  eventTypes: Type.Optional(Type.Array(Type.String())),
   /** Sessions per server process. */
   maxSessions: Type.Integer({ minimum: 1 }),
 });

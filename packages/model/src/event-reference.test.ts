@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Compile } from 'typebox/compile';
 import { eventSchema, toEventReference } from './event-reference.ts';
-import { FILE_EVENT_TYPES, type FileEvent } from './file-event.ts';
+import { EVENT_TYPES } from './event-types.ts';
+import type { FileEvent } from './file-event.ts';
 
 const event: FileEvent = {
   specversion: '1.0',
@@ -33,5 +34,5 @@ test('the schema of a type takes its events and refuses those of others and inco
 
 test('the reference names every type', () => {
   const page = toEventReference();
-  for (const type of FILE_EVENT_TYPES) assert.ok(page.includes(`| [\`${type}\``), type);
+  for (const type of EVENT_TYPES) assert.ok(page.includes(`| [\`${type}\``), type);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { parseFileEvent } from './parse-file-event.ts';
+import { parseFileEvent, parseSkiffEvent } from './parse-file-event.ts';
 
 const event = {
   specversion: '1.0',
@@ -24,6 +24,15 @@ describe('file event', () => {
   it('is recognised with and without attributes that are not known', () => {
     assert.equal(parseFileEvent(event), event);
     assert.ok(parseFileEvent({ ...event, traceparent: '00-1' }));
+  });
+
+  it('is told from a login, which is an event of ours as well', () => {
+    const data = { endpoint: { namespace: 'team', name: 'main' }, username: 'anna', clientAddress: '192.0.2.1', method: 'Password', reason: 'PasswordWrong' };
+    const login = { ...event, type: 'dev.skiff.login.failed', subject: 'anna', data };
+    assert.equal(parseFileEvent(login), undefined);
+    assert.equal(parseSkiffEvent(login), login);
+    assert.equal(parseSkiffEvent(event), event);
+    assert.equal(parseSkiffEvent({ ...login, type: 'dev.skiff.file.uploaded' }), undefined);
   });
 
   it('is none when a part is missing or of another type', () => {

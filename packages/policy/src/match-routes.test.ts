@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { FileEvent } from '@skiff/model/file-event';
+import type { LoginEvent } from '@skiff/model/login-event';
 import type { RouteRow } from '@skiff/model/resource-rows';
 import { explainRoutes, matchRoutes } from './match-routes.ts';
 
@@ -40,6 +41,28 @@ describe('matchRoutes', () => {
     const fits = { types: ['other', 'dev.skiff.file.uploaded'], usernames: ['ben', 'anna'], paths: ['/out/**', '/in/*.csv'] };
     assert.deepEqual(matched([route('r', fits)]), ['r/app']);
     for (const key of ['types', 'usernames', 'paths'] as const) assert.deepEqual(matched([route('r', { ...fits, [key]: ['/nothing'] })]), [], key);
+  });
+
+  it('matches logins by type, user and expression, and never by a path', () => {
+    const login: LoginEvent = {
+      ...event,
+      type: 'dev.skiff.login.failed',
+      subject: 'anna',
+      data: { endpoint: event.data.endpoint, username: 'anna', clientAddress: '192.0.2.1', method: 'Password', reason: 'PasswordWrong' },
+    };
+    const wrong = 'event.data.reason == "PasswordWrong"';
+    const routes = [
+      route('type', { types: ['dev.skiff.login.failed'], usernames: ['anna'], expression: wrong }),
+      route('path', { paths: ['**', '/**', '*'] }),
+      route('other', { types: ['dev.skiff.login.succeeded'] }),
+      route('file', { expression: 'event.data.path.startsWith("/")' }),
+    ];
+    const message = { event: login, json: login, sizeBytes: 200 };
+    assert.deepEqual(
+      matchRoutes(routes, message).map((match) => match.route.name),
+      ['type'],
+    );
+    assert.deepEqual(explainRoutes(routes, message)[1]?.reasons, ['match.paths is given, and a login has no path']);
   });
 
   it('takes usernames literally', () => {

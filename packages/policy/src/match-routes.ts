@@ -1,13 +1,13 @@
-import type { FileEvent } from '@skiff/model/file-event';
 import { objectKey } from '@skiff/model/object-meta';
 import type { RouteRow } from '@skiff/model/resource-rows';
+import { isFileEvent, type SkiffEvent } from '@skiff/model/skiff-event';
 import { type Glob, parseGlob } from './glob.ts';
 import { compileRouteExpression, type RouteExpression } from './route-expression.ts';
 
 /** A message as routes see it. */
 export interface RoutedMessage {
   /** Undefined: no event of ours, but JSON of another system. */
-  readonly event: FileEvent | undefined;
+  readonly event: SkiffEvent | undefined;
   /** The parsed JSON body. */
   readonly json: unknown;
   /** Size of the body as it came, in bytes. */
@@ -31,7 +31,7 @@ export interface RouteExplanation {
 }
 
 /**
- * The targets that a message goes to, in the order of routes and targets. For a rename, `path` is the new path. A message that is no
+ * The targets that a message goes to, in the order of routes and targets. For a rename, `path` is the new path; a login has none, and no route with `paths` takes it. A message that is no
  * event of ours is taken by routes whose only condition, if any, is an expression.
  *
  * @throws {GlobError | RouteExpressionError} when a stored condition is damaged: they are checked when routes are translated.
@@ -55,7 +55,7 @@ function takes(match: RouteRow['match'], { event, json, sizeBytes }: RoutedMessa
   if (event === undefined && (types !== undefined || usernames !== undefined || paths !== undefined)) return false;
   if (event !== undefined) {
     if (types?.includes(event.type) === false || usernames?.includes(event.data.username) === false) return false;
-    if (paths !== undefined && !globsOf(paths).some((glob) => glob.matches(event.data.path))) return false;
+    if (paths !== undefined && !matchesPath(paths, event)) return false;
   }
   return expression === undefined || expressionOf(match ?? {}, expression).evaluate({ event, body: json, sizeBytes }) === 'true';
 }
@@ -69,7 +69,8 @@ function objectionsOf(match: Match, { event, json, sizeBytes }: RoutedMessage): 
   if (event !== undefined) {
     if (types?.includes(event.type) === false) reasons.push(`match.types does not list ${event.type}`);
     if (usernames?.includes(event.data.username) === false) reasons.push(`match.usernames does not list ${event.data.username}`);
-    if (paths !== undefined && !globsOf(paths).some((glob) => glob.matches(event.data.path))) reasons.push(`match.paths has no glob for ${event.data.path}`);
+    if (paths !== undefined && !matchesPath(paths, event))
+      reasons.push(isFileEvent(event) ? `match.paths has no glob for ${event.data.path}` : 'match.paths is given, and a login has no path');
   }
   if (expression === undefined) return reasons;
   const result = expressionOf(match, expression).evaluate({ event, body: json, sizeBytes });
@@ -81,6 +82,11 @@ function objectionsOf(match: Match, { event, json, sizeBytes }: RoutedMessage): 
 // Compiled once per row, and gone with the row.
 const compiledGlobs = new WeakMap<readonly string[], readonly Glob[]>();
 const compiledExpressions = new WeakMap<Match, RouteExpression>();
+
+/** An event without a path is in none. */
+function matchesPath(paths: readonly string[], event: SkiffEvent): boolean {
+  return isFileEvent(event) && globsOf(paths).some((glob) => glob.matches(event.data.path));
+}
 
 function globsOf(paths: readonly string[]): readonly Glob[] {
   const known = compiledGlobs.get(paths);

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from '@skiff/messaging/event-bus';
-import { CLOUD_EVENTS_JSON, type FileEvent } from '@skiff/model/file-event';
-import { parseFileEvent } from '@skiff/model/parse-file-event';
+import { CLOUD_EVENTS_JSON } from '@skiff/model/file-event';
+import { parseSkiffEvent } from '@skiff/model/parse-file-event';
+import type { SkiffEvent } from '@skiff/model/skiff-event';
 
 /** A message as the router handles it. `event` is set for events of ours; everything else that is JSON has only its body. */
 export interface RoutableMessage {
   readonly kind: 'routable';
   readonly eventId: string;
-  readonly event: FileEvent | undefined;
+  readonly event: SkiffEvent | undefined;
   /** The body, parsed. */
   readonly json: unknown;
   readonly body: Buffer;
@@ -25,7 +26,7 @@ export function parseMessage(message: Pick<IncomingMessage, 'body' | 'contentTyp
   if (body.length > MAX_MESSAGE_BYTES) return { kind: 'notAnEvent', description: `the body has ${body.length} bytes; ${MAX_MESSAGE_BYTES} are allowed` };
   const json = parseJson(body);
   if (json === undefined) return { kind: 'notAnEvent', description: `the body is not JSON (${body.length} bytes)` };
-  const event = parseFileEvent(json.value);
+  const event = parseSkiffEvent(json.value);
   if (event !== undefined) return { kind: 'routable', eventId: boundedId(event.id), event, json: json.value, body, contentType: CLOUD_EVENTS_JSON };
   const eventId = messageId === undefined || messageId === '' ? `body-${sha256(body)}` : boundedId(messageId);
   return { kind: 'routable', eventId, event: undefined, json: json.value, body, contentType: boundedType(message.contentType) };

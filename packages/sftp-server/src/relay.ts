@@ -2,6 +2,7 @@ import type { OperationLog } from '@skiff/database/operation-log';
 import type { EventPublisher, OutgoingMessage } from '@skiff/messaging/event-bus';
 import { MessagesRefusedError } from '@skiff/messaging/messages-refused-error';
 import { CLOUD_EVENTS_JSON, type FileEvent } from '@skiff/model/file-event';
+import type { SkiffEvent } from '@skiff/model/skiff-event';
 import { StoreError } from '@skiff/model/store-error';
 import type { InstanceId, OperationId } from '@skiff/model/upload-state';
 import type { Clock } from '@skiff/runtime/clock';
@@ -179,7 +180,8 @@ function isThrottled(error: unknown): error is StoreError {
   return error instanceof StoreError && error.code === 'throttled';
 }
 
-function toMessage(event: FileEvent): OutgoingMessage {
+/** The event as a message. Its id follows from the event's, so that every sending has the same. */
+export function toMessage(event: SkiffEvent): OutgoingMessage {
   return {
     messageId: event.id,
     contentType: CLOUD_EVENTS_JSON,

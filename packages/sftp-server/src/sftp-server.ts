@@ -1,8 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { InstanceRegistry, OperationLog } from '@skiff/database/operation-log';
 import type { ResourceRepository } from '@skiff/database/resource-rows';
 import type { EventPublisher } from '@skiff/messaging/event-bus';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import { emitsEvent } from '@skiff/model/event-types';
 import { isPermitted } from '@skiff/model/permission';
 import { toOperationId } from '@skiff/model/upload-state';
 import { toJail } from '@skiff/model/virtual-path';
@@ -22,9 +23,12 @@ import {
   type LoginDecision as SshLoginDecision,
 } from '@skiff/sftp-protocol/ssh-listener';
 import type { FileStore } from '@skiff/storage/file-store';
-import { Authenticator, type VerifyPassword } from './authentication/authenticator.ts';
+import { Authenticator, type LoginResult, type VerifyPassword } from './authentication/authenticator.ts';
+import { fingerprintOf } from './authentication/fingerprint.ts';
 import { waitForDeadline } from './authentication/fixed-deadline.ts';
 import type { Identity } from './authentication/identity.ts';
+import { type LoginFailure, LoginReports } from './authentication/login-reports.ts';
+import { BestEffortEvents } from './best-effort-events.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { Lease } from './lease.ts';
 import { LiveUploads } from './operations/live-uploads.ts';
@@ -33,10 +37,13 @@ import { ParkingLot } from './operations/parking-lot.ts';
 import { LivenessView } from './recovery/liveness-view.ts';
 import { sweep } from './recovery/sweeper.ts';
 import { Relay } from './relay.ts';
+import { noServerMetrics, type SftpServerMetrics } from './server-metrics.ts';
 import { FileSession } from './session/file-session.ts';
 import { type LiveSession, LiveSessions } from './session/live-sessions.ts';
 import { SessionFiles } from './session/session-files.ts';
 import { UserDirectory } from './user-directory.ts';
+
+type Accepted = Extract<LoginResult, { readonly kind: 'accepted' }>;
 
 const REFRESH_EVERY_MS = 1_000;
 const RELAY_EVERY_MS = 1_000;
@@ -64,6 +71,7 @@ export interface SftpServerProps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly failpoints: Failpoints;
+  readonly metrics?: SftpServerMetrics;
 }
 
 /** One endpoint's SFTP server: logins, sessions, uploads, recovery and the relay of its events. */
@@ -73,6 +81,8 @@ export class SftpServer {
   readonly #authenticator: Authenticator;
   readonly #sessions = new LiveSessions();
   readonly #relay: Relay;
+  readonly #bestEffort: BestEffortEvents;
+  readonly #reports: LoginReports;
   readonly #context: OperationContext;
   readonly #liveness: LivenessView;
   readonly #listener: SshListener;
@@ -80,7 +90,9 @@ export class SftpServer {
   #tasks: readonly BackgroundTask[] = [];
 
   constructor(props: SftpServerProps) {
-    const { settings, endpointId, store, log, lease, clock, logger, failpoints } = props;
+    const { settings, endpointId, store, log, lease, clock, logger, failpoints, metrics = noServerMetrics } = props;
+    const newOperationId = () => toOperationId(randomBytes(16));
+    const emits = (type: string) => emitsEvent(this.#settings.eventTypes, type);
     this.#props = props;
     this.#settings = settings;
     this.#users = new UserDirectory({ repository: props.resources, endpointId, clock });
@@ -92,6 +104,13 @@ export class SftpServer {
       logger,
     });
     this.#relay = new Relay({ log, endpointId, instance: lease.instance, publisher: props.publisher, clock, logger, failpoints });
+    this.#bestEffort = new BestEffortEvents({
+      publisher: props.publisher,
+      clock,
+      logger,
+      onDropped: (type, reason) => metrics.eventDropped(type, reason),
+    });
+    this.#reports = new LoginReports({ endpoint: settings, emits, events: this.#bestEffort, clock, newOperationId });
     this.#context = {
       endpoint: { id: endpointId, namespace: settings.namespace, name: settings.name },
       store,
@@ -102,11 +121,13 @@ export class SftpServer {
       clock,
       logger,
       failpoints,
-      newOperationId: () => toOperationId(randomBytes(16)),
-      onCommitted: (event, id) => {
+      newOperationId,
+      emits,
+      onDownloaded: (event) => this.#bestEffort.offer(event),
+      onCommitted: (event, id, announced) => {
         const { path, username, sizeBytes } = event.data;
         logger.info({ event: event.id, type: event.type, user: username, path, sizeBytes, blob: event.data.blob.name }, 'operation committed');
-        this.#relay.offer(event, id);
+        if (announced) this.#relay.offer(event, id);
       },
     };
     this.#liveness = new LivenessView(props.registry, clock);
@@ -163,30 +184,37 @@ export class SftpServer {
     await this.#context.uploads.idle(GIVE_UP_TIMEOUT_MS);
     for (const task of this.#tasks) await task.stop();
     await this.#relay.idle();
+    await this.#bestEffort.stop();
   }
 
   async #login(attempt: SshLoginAttempt): Promise<SshLoginDecision<Identity>> {
     if (attempt.method === 'none') return { kind: 'deny' };
     const startedAt = this.#props.clock.monotonicMs();
-    const decision = await this.#decide(attempt);
-    if (decision.kind === 'deny') await waitForDeadline(this.#props.clock, startedAt);
-    return decision;
+    const result = await this.#decide(attempt);
+    if (result.kind === 'accepted') {
+      this.#reports.accepted(attempt, result.identity);
+      return { kind: 'accept', identity: result.identity };
+    }
+    await waitForDeadline(this.#props.clock, startedAt);
+    if (result.reason !== undefined) this.#reports.refused(attempt, result.reason);
+    return { kind: 'deny' };
   }
 
-  async #decide(attempt: SshLoginAttempt): Promise<SshLoginDecision<Identity>> {
+  /** A refusal without a reason: the request was none. */
+  async #decide(attempt: SshLoginAttempt): Promise<Accepted | { readonly kind: 'denied'; readonly reason: LoginFailure | undefined }> {
     const { username, remoteAddress, key, password } = attempt;
     if (this.#sessions.count >= this.#settings.maxSessions) {
       this.#props.logger.warn({ user: username, clientAddress: remoteAddress, maxSessions: this.#settings.maxSessions }, 'login refused: too many sessions');
-      return { kind: 'deny' };
+      return { kind: 'denied', reason: 'TooManySessions' };
     }
     if (key !== undefined) {
-      if (key.state === 'refuted') return { kind: 'deny' };
+      if (key.state === 'refuted') return { kind: 'denied', reason: 'SignatureWrong' };
       const keyBlob = key.blob.toString('base64');
       const credential = { method: 'PublicKey', keyBlob, fingerprint: fingerprintOf(key.blob), proven: key.state === 'proven' } as const;
-      return toDecision(await this.#authenticator.authenticate({ username, remoteAddress, credential }));
+      return this.#authenticator.authenticate({ username, remoteAddress, credential });
     }
-    if (password === undefined) return { kind: 'deny' };
-    return toDecision(await this.#authenticator.authenticate({ username, remoteAddress, credential: { method: 'Password', password } }));
+    if (password === undefined) return { kind: 'denied', reason: undefined };
+    return this.#authenticator.authenticate({ username, remoteAddress, credential: { method: 'Password', password } });
   }
 
   #openSession(identity: Identity, connection: Connection): OpenedSession {
@@ -248,13 +276,4 @@ export class SftpServer {
     const sent = await this.#relay.poll();
     if (sent > 0) this.#props.logger.info({ events: sent }, 'events published from the outbox');
   }
-}
-
-function toDecision(result: Awaited<ReturnType<Authenticator['authenticate']>>): SshLoginDecision<Identity> {
-  return result.kind === 'accepted' ? { kind: 'accept', identity: result.identity } : { kind: 'deny' };
-}
-
-/** As `ssh-keygen -l` shows it. */
-function fingerprintOf(blob: Buffer): string {
-  return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`;
 }

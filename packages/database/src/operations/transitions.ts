@@ -1,9 +1,10 @@
 import type { FileEvent } from '@skiff/model/file-event';
 import type { OperationId } from '@skiff/model/upload-state';
 import { toOperationId } from '@skiff/model/upload-state';
-import { sql } from 'kysely';
+import { type RawBuilder, sql, type Transaction } from 'kysely';
 import type { Database } from '../connect.ts';
 import type { OperationRef } from '../operation-log.ts';
+import type { Tables } from '../tables.ts';
 import { insertLooks } from './late-landings.ts';
 import { idBytes, sortedIds } from './operation-row.ts';
 import { decodeEvent, type EncodedPlan, finishEvent } from './plan-codec.ts';
@@ -84,6 +85,7 @@ export interface CommittedCall {
   readonly ref: OperationRef;
   readonly etag: string | undefined;
   readonly unconfirmed: boolean;
+  readonly unannounced: boolean;
 }
 
 export function committedAll(database: Database, calls: readonly CommittedCall[]): Promise<readonly (FileEvent | undefined)[]> {
@@ -94,18 +96,17 @@ export function committedAll(database: Database, calls: readonly CommittedCall[]
       const apply = toApply(judged);
       if (apply.length > 0) {
         const applied = apply.map((call) => call.ref.id);
-        await trx
-          .updateTable('operations')
-          .set({
+        const unannounced = apply.filter((call) => call.unannounced);
+        await setCommitted(
+          trx,
+          apply.filter((call) => !call.unannounced),
+          {
             state: 'committed',
-            result_etag: perRow(apply.map((call) => ({ id: call.ref.id, value: call.etag ?? null }))),
-            unconfirmed: perRow(apply.map((call) => ({ id: call.ref.id, value: call.unconfirmed ? 1 : 0 }))),
             claim_owner: sql<string | null>`owner`,
             claim_until: sql<Date | null>`IF(owner IS NULL, NULL, UTC_TIMESTAMP(3) + INTERVAL ${sql.lit(OWN_CLAIM_SECONDS)} SECOND)`,
-            updated_at: NOW,
-          })
-          .where('id', 'in', sortedIds(applied))
-          .execute();
+          },
+        );
+        await setCommitted(trx, unannounced, { state: 'published', finished_at: NOW });
         await releaseLocks(trx, applied);
       }
       const finished = await trx
@@ -118,6 +119,27 @@ export function committedAll(database: Database, calls: readonly CommittedCall[]
     },
     { idempotent: true },
   );
+}
+
+interface CommittedColumns {
+  readonly state: 'committed' | 'published';
+  readonly claim_owner?: RawBuilder<string | null>;
+  readonly claim_until?: RawBuilder<Date | null>;
+  readonly finished_at?: RawBuilder<Date>;
+}
+
+async function setCommitted(trx: Transaction<Tables>, calls: readonly CommittedCall[], columns: CommittedColumns): Promise<void> {
+  if (calls.length === 0) return;
+  await trx
+    .updateTable('operations')
+    .set({
+      ...columns,
+      result_etag: perRow(calls.map((call) => ({ id: call.ref.id, value: call.etag ?? null }))),
+      unconfirmed: perRow(calls.map((call) => ({ id: call.ref.id, value: call.unconfirmed ? 1 : 0 }))),
+      updated_at: NOW,
+    })
+    .where('id', 'in', sortedIds(calls.map((call) => call.ref.id)))
+    .execute();
 }
 
 export interface FinishedRow {

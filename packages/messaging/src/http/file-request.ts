@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { isFileEvent } from '@skiff/model/skiff-event';
 import { StoreError } from '@skiff/model/store-error';
 import type { DeliveryInput, EventFile, OpenEventFile } from '../delivery-target.ts';
 import { encodeHeaderValue } from './cloud-event-request.ts';
@@ -25,7 +26,7 @@ export interface FileRequest {
 /** The file of an event as a request. @throws {FileUnavailableError} */
 export async function openFileRequest(openFile: OpenEventFile, input: DeliveryInput, signal: AbortSignal): Promise<FileRequest> {
   const { event } = input;
-  if (event?.data.sizeBytes === undefined) throw new FileUnavailableError('the message tells of no file', true);
+  if (event === undefined || !isFileEvent(event) || event.data.sizeBytes === undefined) throw new FileUnavailableError('the message tells of no file', true);
   let file: EventFile;
   try {
     file = await openFile(event, signal);

@@ -30,7 +30,7 @@ export const EventRouteSpec = Type.Object(
               maxItems: 64,
               ...LIST_SET,
               description:
-                'Globs over the path as the user sees it, such as `/invoices/**/*.{csv,xml}`: `*` and `?` within a name, `**` over directories, `[a-z]`, `{a,b}`. A rename is matched by its new path. Default: all.',
+                'Globs over the path as the user sees it, such as `/invoices/**/*.{csv,xml}`: `*` and `?` within a name, `**` over directories, `[a-z]`, `{a,b}`. A rename is matched by its new path; a login has none. Default: all.',
             }),
           ),
           expression: Type.Optional(

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { EVENT_TYPES } from '../event-types.ts';
 import type { ResourceStatus } from './condition.ts';
 import { AllowedUsers, Autoscaling, Drain, EndpointIdentity, EndpointService, Replicas, VolumeClaim } from './endpoint-deployment.ts';
 import { AmqpEvents } from './endpoint-event-bus.ts';
@@ -44,6 +45,12 @@ const ServiceBusEvents = Type.Object(
   { additionalProperties: false, description: 'Azure Service Bus, entered by workload identity.' },
 );
 
+const EventTypes = Type.Array(Type.Enum([...EVENT_TYPES]), {
+  maxItems: 32,
+  ...LIST_SET,
+  description: `Types of events that the endpoint emits: ${EVENT_TYPES.map((type) => `\`${type}\``).join(', ')}. Downloads and logins are best effort: up to 1000 wait in a server's memory, further ones are dropped and counted. Default: all but downloads and logins. Empty: none.`,
+});
+
 export const SftpEndpointSpec = Type.Object(
   {
     replicas: Type.Optional(Replicas),
@@ -81,11 +88,11 @@ export const SftpEndpointSpec = Type.Object(
     ),
     events: Type.Optional(
       Type.Object(
-        { serviceBus: Type.Optional(ServiceBusEvents), amqp: Type.Optional(AmqpEvents) },
+        { types: Type.Optional(EventTypes), serviceBus: Type.Optional(ServiceBusEvents), amqp: Type.Optional(AmqpEvents) },
         {
           additionalProperties: false,
           ...exactlyOneOf('serviceBus', 'amqp'),
-          description: 'Where events of completed files go: exactly one kind. Default: nowhere.',
+          description: 'Which events there are, and where they go: exactly one kind of bus. Default: nowhere.',
         },
       ),
     ),

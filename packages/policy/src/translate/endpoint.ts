@@ -28,6 +28,7 @@ export function translateEndpoint(endpoint: SftpEndpoint): TranslatedEndpoint {
     allowedSourceRanges: spec.allowedSourceRanges === undefined ? null : [...spec.allowedSourceRanges],
     storage,
     events: eventSettings(spec.events),
+    ...(spec.events?.types === undefined ? {} : { eventTypes: [...spec.events.types] }),
     maxSessions: spec.limits?.maxSessions ?? 500,
   };
   return { settings, verdict: { ...verdict, refused: undefined, inForce: true } };

@@ -41,6 +41,7 @@ function plan({ metadata, spec, context, currentReplicas }: Input): readonly Wor
   return planWorkloads({ owner: { namespace, name, uid }, spec: resource.spec, settings, context: { ...CONTEXT, ...context }, currentReplicas });
 }
 
+const BUS = { namespace: 'contoso.servicebus.windows.net', queue: 'files' };
 const BLOB = { storage: { azureBlob: { account: 'contoso', container: 'files' } } };
 const at = (spec: object, more: Partial<Input> = {}) => plan({ metadata: { namespace: 'team', name: 'main' }, spec: { ...BLOB, ...spec }, ...more });
 const find = (manifests: readonly WorkloadManifest[], kind: string): WorkloadManifest => {
@@ -71,23 +72,24 @@ describe('planWorkloads', () => {
   });
 
   it('rolls no pod for what a running server takes over, and rolls them for the rest', () => {
-    const before = templateOf(at({}));
+    const before = templateOf(at({ events: { serviceBus: BUS } }));
     for (const reloadable of [
       { allowedSourceRanges: ['192.0.2.0/24'] },
       { limits: { maxSessions: 7 } },
+      { events: { serviceBus: BUS, types: ['dev.skiff.login.failed'] } },
       { service: { port: 2022, type: 'ClusterIP' } },
       { replicas: 9 },
       { allowedUsers: { namespaces: { from: 'All' } } },
       { autoscaling: { maxReplicas: 4 } },
     ])
-      assert.deepEqual(templateOf(at(reloadable)), before, JSON.stringify(reloadable));
+      assert.deepEqual(templateOf(at({ events: { serviceBus: BUS }, ...reloadable })), before, JSON.stringify(reloadable));
     for (const fixed of [
       { authentication: { methods: ['PublicKey'] } },
       { storage: { azureBlob: { account: 'contoso', container: 'others' } } },
       { drain: { graceSeconds: 5 } },
       { identity: { clientId: '00000000-0000-0000-0000-000000000001', tenantId: '00000000-0000-0000-0000-000000000002' } },
     ])
-      assert.notDeepEqual(templateOf(at(fixed)), before, JSON.stringify(fixed));
+      assert.notDeepEqual(templateOf(at({ events: { serviceBus: BUS }, ...fixed })), before, JSON.stringify(fixed));
   });
 
   it("leaves an autoscaler's choice alone within its bounds", () => {

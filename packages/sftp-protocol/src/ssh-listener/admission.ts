@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { sourceNetwork } from './source-network.ts';
 
 /**
  * Counts connections that have not logged in, in all and by source (OpenSSH's MaxStartups and PerSourceMaxStartups), and all
@@ -16,7 +16,7 @@ export class Admission {
 
   /** Why a connection is refused; undefined when it was counted, and `leaveStartup` and `leave` are due for it. */
   enter(address: string): 'maxConnections' | 'maxStartups' | 'maxStartupsPerSource' | undefined {
-    const source = sourceOf(address);
+    const source = sourceNetwork(address);
     const fromSource = this.#bySource.get(source) ?? 0;
     if (this.#connections >= this.#limits.maxConnections) return 'maxConnections';
     if (this.#startups >= this.#limits.maxStartups) return 'maxStartups';
@@ -29,7 +29,7 @@ export class Admission {
 
   /** The connection has logged in or is gone. */
   leaveStartup(address: string): void {
-    const source = sourceOf(address);
+    const source = sourceNetwork(address);
     this.#startups--;
     const left = (this.#bySource.get(source) ?? 1) - 1;
     if (left === 0) this.#bySource.delete(source);
@@ -39,19 +39,6 @@ export class Admission {
   leave(): void {
     this.#connections--;
   }
-}
-
-/** One IPv4 address, or one IPv6 network of 64 bits: what a single host can take addresses from. */
-function sourceOf(address: string): string {
-  if (!isIPv6(address)) return address;
-  const [head = '', tail] = address.split('%', 1).join('').split('::');
-  const front = head === '' ? [] : head.split(':');
-  const back = tail === undefined || tail === '' ? [] : tail.split(':');
-  const groups = [...front, ...Array<string>(Math.max(0, 8 - front.length - back.length)).fill('0'), ...back];
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.padStart(4, '0'))
-    .join(':')}::/64`;
 }
 
 /** The address as it is written everywhere: IPv4 without the IPv6 mapping of a dual-stack socket. */

@@ -5,6 +5,7 @@ import type { FileStore } from '@skiff/storage/file-store';
 import type { BudgetHolder, ByteBudget } from '../byte-budget.ts';
 import { toSftpError } from '../operations/outcome.ts';
 import { Segment } from './segment.ts';
+import { SentRanges } from './sent-ranges.ts';
 
 const MIB = 1024 * 1024;
 const FIRST_SEGMENT_BYTES = 256 * 1024;
@@ -22,7 +23,17 @@ export interface DownloadProps {
   readonly name: BlobName;
   readonly etag: string;
   readonly attributes: FileAttributes & { readonly sizeBytes: number };
-  readonly onEnd: () => void;
+  /** Called once. */
+  readonly onEnd: (end: DownloadEnd) => void;
+}
+
+export interface DownloadEnd {
+  /** Nothing was asked for, or nothing was given. */
+  readonly untouched: boolean;
+  /** Bytes that were handed to the channel, each counted once. */
+  readonly bytesSent: number;
+  /** All bytes were sent, and the client then closed the file: it has read them. */
+  readonly complete: boolean;
 }
 
 /** One version of a file being read. Sequential readers are served from ranges fetched ahead; the ETag keeps versions apart. */
@@ -32,6 +43,8 @@ export class Download implements OpenFile, BudgetHolder {
   readonly #abort = new AbortController();
   #segments: Segment[] = [];
   #segmentBytes = FIRST_SEGMENT_BYTES;
+  readonly #sent = new SentRanges();
+  #sawEnd = false;
   #ended = false;
 
   constructor(props: DownloadProps) {
@@ -46,12 +59,16 @@ export class Download implements OpenFile, BudgetHolder {
 
   async read(offset: number, length: number): Promise<{ readonly parts: readonly Buffer[]; readonly sizeBytes: number } | undefined> {
     const sizeBytes = Math.min(length, this.#size - offset);
-    if (sizeBytes <= 0) return undefined;
+    if (sizeBytes <= 0) {
+      this.#sawEnd = true;
+      return undefined;
+    }
     const pieces = this.#cover(offset, sizeBytes);
     try {
       // Every segment is asked at once, so that none of them is dropped while this request waits for another.
       const slices = await Promise.all(pieces.map((segment) => segment.slice(Math.max(offset, segment.offset), Math.min(offset + sizeBytes, segment.end))));
       this.#forgetRead();
+      this.#sent.add(offset, offset + sizeBytes);
       return { parts: slices.flat(), sizeBytes };
     } catch (error) {
       this.#drop(pieces);
@@ -139,17 +156,23 @@ export class Download implements OpenFile, BudgetHolder {
   }
 
   close(): Promise<void> {
-    this.abandon();
+    this.#end(true);
     return Promise.resolve();
   }
 
   abandon(): void {
+    this.#end(false);
+  }
+
+  #end(closed: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#abort.abort();
     this.#release(this.#segments);
     this.#segments = [];
     this.#props.budget.unregister(this);
-    this.#props.onEnd();
+    const bytesSent = this.#sent.sizeBytes;
+    const isWhole = bytesSent === this.#size && (this.#size > 0 || this.#sawEnd);
+    this.#props.onEnd({ untouched: bytesSent === 0 && !isWhole, bytesSent, complete: closed && isWhole });
   }
 }

@@ -26,6 +26,8 @@ export interface FinishProps {
   readonly live: boolean;
   /** True when a request that was sent and never answered could still make a file appear. */
   readonly mayLandLate: boolean;
+  /** Of the operation's event. */
+  readonly eventType: string;
   /** Why a version that has come into being meanwhile may not be replaced, if so. */
   readonly refuseReplacing?: () => string | undefined;
 }
@@ -82,7 +84,7 @@ async function tryToFinish(context: OperationContext, ref: OperationRef, props: 
     }
     if (effect.kind === 'done') {
       await context.failpoints.hit('upload.blobCommitted');
-      return record(context, ref, effect);
+      return record(context, ref, { effect, eventType: props.eventType });
     }
     if (effect.kind === 'impossible') return abortWith(effect.reason);
     if (!props.live) return abortWith('the file was changed by others before recovery could finish');
@@ -110,19 +112,25 @@ function mayPass(error: unknown): boolean {
   return isTransient(error) || (error instanceof StoreError && error.code === 'aborted');
 }
 
-export async function record(context: OperationContext, ref: OperationRef, effect: Effect & { kind: 'done' }): Promise<Outcome> {
-  const result = { etag: effect.etag, ...(effect.unconfirmed === undefined ? {} : { unconfirmed: effect.unconfirmed }) };
+interface Done {
+  readonly effect: Effect & { kind: 'done' };
+  readonly eventType: string;
+}
+
+export async function record(context: OperationContext, ref: OperationRef, { effect, eventType }: Done): Promise<Outcome> {
+  const announced = context.emits(eventType);
+  const result = { etag: effect.etag, ...(effect.unconfirmed === undefined ? {} : { unconfirmed: effect.unconfirmed }), unannounced: !announced };
   const answer = await withDatabase(
     context,
     () => context.log.committed(ref, result),
     (event) => {
-      if (event !== undefined) context.onCommitted(event, ref.id);
+      if (event !== undefined) context.onCommitted(event, ref.id, announced);
     },
   );
   if (answer === undefined) return park(context, ref, 'the file is stored, but the database cannot be reached to record it');
   if (answer.value === undefined) return finishedByOthers(context, ref);
   await context.failpoints.hit('upload.committed');
-  context.onCommitted(answer.value, ref.id);
+  context.onCommitted(answer.value, ref.id, announced);
   return { kind: 'committed' };
 }
 

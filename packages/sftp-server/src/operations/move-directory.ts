@@ -108,7 +108,7 @@ class DirectoryMove {
     }
     await context.failpoints.hit('renamedir.moved');
     const left = await this.#somethingLeft();
-    const outcome = await record(context, ref, { kind: 'done', etag: undefined });
+    const outcome = await record(context, ref, { effect: { kind: 'done', etag: undefined }, eventType: 'dev.skiff.directory.renamed' });
     if (!left || outcome.kind !== 'committed') return outcome;
     context.logger.error({ operation: ref.id, source: this.#props.source, kept: this.#kept }, 'a renamed directory could not be moved whole');
     return { kind: 'committed', incomplete: 'the directory was renamed, but some of it stays at its old name: others have taken or hold those files' };

@@ -5,6 +5,7 @@ import type { Clock } from '@skiff/runtime/clock';
 import type { Failpoints } from '@skiff/runtime/failpoint';
 import type { Logger } from '@skiff/runtime/logger';
 import type { FileStore } from '@skiff/storage/file-store';
+import type { DownloadedEvent } from '../best-effort-events.ts';
 import type { Lease } from '../lease.ts';
 import type { LiveUploads } from './live-uploads.ts';
 import type { ParkingLot } from './parking-lot.ts';
@@ -22,6 +23,10 @@ export interface OperationContext {
   readonly failpoints: Failpoints;
   /** 16 random bytes as an id. */
   readonly newOperationId: () => OperationId;
-  /** Called once an event is committed; never throws and never waits. */
-  readonly onCommitted: (event: FileEvent, id: OperationId) => void;
+  /** Whether the endpoint emits events of a type now. */
+  readonly emits: (type: string) => boolean;
+  /** Called once an operation is committed, `announced` when its event waits in the outbox; never throws and never waits. */
+  readonly onCommitted: (event: FileEvent, id: OperationId, announced: boolean) => void;
+  /** Called when a client is done with a file that it has read from; never throws and never waits. */
+  readonly onDownloaded: (event: DownloadedEvent) => void;
 }

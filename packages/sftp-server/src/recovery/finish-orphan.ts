@@ -36,7 +36,9 @@ async function goOn(context: OperationContext, row: OperationRow, ref: Operation
   const { id, plan, blobName, targetBlobName, priorEtag, kind } = row;
   if (kind === 'renamedir' && targetBlobName !== null) return moveDirectory(context, ref, { id, source: blobName, target: targetBlobName, sliceMs: SLICE_MS });
   const attempt = plan === null ? () => Promise.resolve(INCOMPLETE) : attemptOf(context, row, plan);
-  return finish(context, ref, { live: false, priorEtag, mayLandLate: MAKES_FILES.has(kind), attempt });
+  // An incomplete record never comes to its event.
+  const eventType = plan === null ? '' : plan.event.type;
+  return finish(context, ref, { live: false, priorEtag, mayLandLate: MAKES_FILES.has(kind), eventType, attempt });
 }
 
 function attemptOf(context: OperationContext, row: OperationRow, plan: CommitPlan): FinishProps['attempt'] {

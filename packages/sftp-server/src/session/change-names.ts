@@ -159,6 +159,7 @@ async function change(files: SessionFiles, props: Change): Promise<void> {
       live: true,
       mayLandLate: props.kind === 'rename' || props.kind === 'mkdir',
       priorEtag,
+      eventType: type,
       ...(refuseReplacing === undefined ? {} : { refuseReplacing }),
       attempt: props.attempt({ id, metadata }),
     });

@@ -10,7 +10,7 @@ import { Upload, type UploadProps } from '../upload/upload.ts';
 import { attributesOf, directoryAttributes } from './attributes.ts';
 import { makeDirectory, removeDirectory, removeFile, rename } from './change-names.ts';
 import { openListing } from './open-listing.ts';
-import { planEvent } from './plan-event.ts';
+import { downloadedEvent, planEvent } from './plan-event.ts';
 import { takeOverUpload, unfinishedUpload } from './resume-upload.ts';
 import type { SessionFiles } from './session-files.ts';
 import { setAttributes } from './set-attributes.ts';
@@ -42,9 +42,20 @@ export class FileSession implements SftpBackend {
     const file = await this.#files.stat(path);
     if (file === undefined) throw new SftpError(SftpStatus.noSuchFile, `${path}: no such file`);
     if (file.isDirectory) throw new SftpError(SftpStatus.failure, `${path}: is a directory`);
-    const { context, budget } = this.#files.props;
+    const { context, budget, user, clientAddress } = this.#files.props;
     const name = this.#files.nameOf(path);
-    return new Download({ store: context.store, budget, name, etag: file.etag, attributes: attributesOf(file), onEnd: () => undefined });
+    const { etag, sizeBytes } = file;
+    return new Download({
+      store: context.store,
+      budget,
+      name,
+      etag,
+      attributes: attributesOf(file),
+      onEnd: ({ untouched, ...sent }) => {
+        if (untouched || !context.emits('dev.skiff.file.downloaded')) return;
+        context.onDownloaded(downloadedEvent(context, { username: user.username, clientAddress, path, name, etag, sizeBytes, ...sent }));
+      },
+    });
   }
 
   async #openForWriting(path: VirtualPath, flags: OpenFlags): Promise<OpenFile> {

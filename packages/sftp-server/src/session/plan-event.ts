@@ -1,18 +1,40 @@
 import type { PendingEvent } from '@skiff/database/operation-log';
-import { eventSource, type FileEventType } from '@skiff/model/file-event';
+import type { EventType } from '@skiff/model/event-types';
+import { eventSource } from '@skiff/model/file-event';
 import { eventIdOf, type OperationId } from '@skiff/model/upload-state';
 import type { BlobName, VirtualPath } from '@skiff/model/virtual-path';
+import type { DownloadedEvent } from '../best-effort-events.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 
 export interface EventSubject {
   readonly id: OperationId;
-  readonly type: FileEventType;
+  readonly type: EventType;
   readonly username: string;
   readonly clientAddress: string;
   readonly path: VirtualPath;
   readonly sourcePath?: VirtualPath;
   readonly name: BlobName;
   readonly sizeBytes?: number;
+}
+
+export interface DownloadSubject {
+  readonly username: string;
+  readonly clientAddress: string;
+  readonly path: VirtualPath;
+  readonly name: BlobName;
+  readonly etag: string;
+  readonly sizeBytes: number;
+  readonly bytesSent: number;
+  readonly complete: boolean;
+}
+
+/** The event of a file handle that a client has read from. */
+export function downloadedEvent(context: OperationContext, subject: DownloadSubject): DownloadedEvent {
+  const { etag, bytesSent, complete, ...rest } = subject;
+  const type = 'dev.skiff.file.downloaded';
+  const event = planEvent(context, { ...rest, id: context.newOperationId(), type });
+  const { data } = event;
+  return { ...event, type, data: { ...data, bytesSent, complete, blob: { ...data.blob, etag } } };
 }
 
 /** The event of an operation, as it is written down before the operation has any effect. */

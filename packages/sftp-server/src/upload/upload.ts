@@ -260,6 +260,7 @@ export class Upload implements OpenFile, BudgetHolder, DisplaceableUpload {
       live: true,
       mayLandLate: true,
       priorEtag: plan.priorEtag,
+      eventType: 'dev.skiff.file.uploaded',
       refuseReplacing: this.#props.refuseReplacing,
       attempt: (priorEtag, signal) => commitUpload(effect, priorEtag, signal),
     });

@@ -17,6 +17,8 @@ export interface PrivateMosquitto {
   readonly url: string;
   readonly anonymousUrl: string;
   readonly tlsUrl: string;
+  /** By TLS to clients with a certificate of the same authority only; its common name is the user. */
+  readonly mutualTlsUrl: string;
   kill(): Promise<void>;
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -26,7 +28,8 @@ export interface PrivateMosquitto {
 export async function startPrivateMosquitto({ caFile, certFile, keyFile }: Certificates): Promise<PrivateMosquitto> {
   const dir = await mkdtemp(join(tmpdir(), 'skiff-mosquitto-'));
   const passwords = join(dir, 'passwords');
-  const [port, anonymousPort, tlsPort] = [await freePort(), await freePort(), await freePort()];
+  const [port, anonymousPort, tlsPort, mutualPort] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const tls = [`cafile ${caFile}`, `certfile ${certFile}`, `keyfile ${keyFile}`];
   await writeFile(passwords, '', { mode: 0o600 });
   await run('mosquitto_passwd', ['-b', passwords, 'skiff', 'p4ss word'], { timeout: 10_000 });
   const listener = (number: number, ...settings: readonly string[]) => [`listener ${number} 127.0.0.1`, ...settings].join('\n');
@@ -37,7 +40,8 @@ export async function startPrivateMosquitto({ caFile, certFile, keyFile }: Certi
       'user root',
       listener(port, 'allow_anonymous false', `password_file ${passwords}`),
       listener(anonymousPort, 'allow_anonymous true'),
-      listener(tlsPort, 'allow_anonymous true', `cafile ${caFile}`, `certfile ${certFile}`, `keyfile ${keyFile}`),
+      listener(tlsPort, 'allow_anonymous true', ...tls),
+      listener(mutualPort, 'allow_anonymous false', 'require_certificate true', 'use_identity_as_username true', ...tls),
     ].join('\n'),
   );
   let server = startPrivateProcess(SERVER, ['-c', join(dir, 'mosquitto.conf')]);
@@ -53,6 +57,7 @@ export async function startPrivateMosquitto({ caFile, certFile, keyFile }: Certi
     url: `mqtt://127.0.0.1:${port}`,
     anonymousUrl: `mqtt://127.0.0.1:${anonymousPort}`,
     tlsUrl: `mqtts://localhost:${tlsPort}`,
+    mutualTlsUrl: `mqtts://localhost:${mutualPort}`,
     kill: () => server.kill(),
     async start() {
       server = startPrivateProcess(SERVER, ['-c', join(dir, 'mosquitto.conf')]);

@@ -11,6 +11,8 @@ import { type PrivateProcess, startPrivateProcess } from './private-process.ts';
 
 const SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server';
 const START_TIMEOUT_MS = 90_000;
+/** Clients that come by TLS must have a certificate of the same authority. */
+export const MUTUAL_TLS = ['ssl_options.verify = verify_peer', 'ssl_options.fail_if_no_peer_cert = true'] as const;
 const run = promisify(execFile);
 
 /** A RabbitMQ of its own, with AMQP 1.0, on ports of its own, without management. User `skiff`, password `p4ss word`. */

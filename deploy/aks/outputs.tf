@@ -35,8 +35,8 @@ output "helm_values" {
 
 output "endpoint_spec" {
   description = "The parts of an SftpEndpoint's spec that name these resources."
-  value = yamlencode({
-    service = {
+  value = yamlencode(merge({
+    service = merge(local.service, {
       port = var.sftp_port
       annotations = var.topology == "firewall" ? {
         "service.beta.kubernetes.io/azure-load-balancer-internal" = "true"
@@ -45,8 +45,14 @@ output "endpoint_spec" {
         "service.beta.kubernetes.io/azure-load-balancer-resource-group" = azurerm_resource_group.this.name
         "service.beta.kubernetes.io/azure-pip-name"                     = azurerm_public_ip.sftp.name
       }
-    }
+    })
     storage = { azureBlob = { account = azurerm_storage_account.files.name, container = azurerm_storage_container.files.name } }
     events  = { serviceBus = { namespace = "${azurerm_servicebus_namespace.this.name}.servicebus.windows.net", queue = azurerm_servicebus_queue.events.name } }
-  })
+  }, local.source_ranges))
+}
+
+locals {
+  # Behind the firewall pods see its address, and take logins from nowhere else.
+  service       = var.topology == "firewall" ? { clientAddress = "Rewritten" } : {}
+  source_ranges = var.topology == "firewall" ? { allowedSourceRanges = azurerm_subnet.firewall[0].address_prefixes } : {}
 }

@@ -285,6 +285,27 @@ describe('the operator on a Kubernetes API', () => {
     assert.equal(code, 0, output);
   });
 
+  it('tells the owner of a user with ranges when a firewall hides the client, and no longer when it does not', async () => {
+    const hidden = (type: typeof SftpUsers, name: string) => rig.condition(type, name, 'ClientAddressHidden');
+    const behind = { service: { clientAddress: 'Rewritten' }, allowedSourceRanges: ['10.40.17.0/26'] };
+    const refused = await rig.tryKubectl(['create', '-f', '-'], JSON.stringify(endpoint('walled', 'default', { service: behind.service })));
+    assert.match(refused.output, /clientAddress: Rewritten needs allowedSourceRanges/);
+    const ranges = { allowedSourceRanges: ['192.0.2.0/24'] };
+    await rig.apply(
+      endpoint('walled', 'default', behind),
+      user('fenced', ranges, 'default', { name: 'walled' }),
+      user('unfenced', {}, 'default', { name: 'walled' }),
+    );
+    await until('the user with ranges', 'True ClientAddressRewritten', () => hidden(SftpUsers, 'fenced'));
+    await until('the endpoint', 'True ClientAddressRewritten', () => hidden(SftpEndpoints, 'walled'));
+    await until('the user without', 'True Ready', () => ready(SftpUsers, 'unfenced'));
+    assert.equal(await hidden(SftpUsers, 'unfenced'), '');
+    await rig.apply(endpoint('walled', 'default', { allowedSourceRanges: ['10.40.17.0/26'] }));
+    await until('the user with ranges, of whom pods see the address', '', () => hidden(SftpUsers, 'fenced'));
+    await until('the endpoint', '', () => hidden(SftpEndpoints, 'walled'));
+    await rig.kubectl(['delete', 'sftpusers/fenced', 'sftpusers/unfenced', 'sftpendpoints/walled']);
+  });
+
   it('logged no password, hash or key', () => {
     const log = operator.lines.map((line) => JSON.stringify(line)).join('\n');
     assert.ok(!log.includes('argon2id$v') && !log.includes('PRIVATE KEY'));

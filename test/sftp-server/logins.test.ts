@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientResult } from '../support/openssh-client.ts';
+import { testEndpoint } from '../support/test-endpoint.ts';
 import { type ServerRig, startServerRig } from './server-rig.ts';
 
 /** Changes reach a server within its poll of one second. */
@@ -48,6 +49,27 @@ test('a key that is not the user’s is refused', async () => {
   const { keyFile } = await rig.client.generateKey('id_other');
   const result = await rig.client.sftp({ ...rig.byKey, credential: { keyFile } }, ['ls']);
   assert.notEqual(result.exitCode, 0);
+});
+
+test('behind a firewall that rewrites addresses, a user with ranges gets in through it, and one with an empty list does not', async (t) => {
+  const behind = await startServerRig();
+  t.after(() => behind.stop());
+  const becomes = async (expected: 'accepted' | 'refused') => {
+    const startedAt = performance.now();
+    while (((await behind.client.sftp(behind.byKey, ['ls'])).exitCode === 0) !== (expected === 'accepted'))
+      assert.ok(performance.now() - startedAt < 4 * EFFECTIVE_WITHIN_MS, `the login was not ${expected}`);
+  };
+  const settings = testEndpoint({ storage: { kind: 'local', path: '/' }, events: null });
+  await behind.putUser({ allowedSourceRanges: ['203.0.113.7'] });
+  await becomes('refused');
+  behind.server.updateSettings({ ...settings, clientAddress: 'Rewritten', allowedSourceRanges: ['127.0.0.1'] });
+  await becomes('accepted');
+  behind.server.updateSettings({ ...settings, clientAddress: 'Rewritten', allowedSourceRanges: ['10.40.17.0/26'] });
+  await becomes('refused');
+  behind.server.updateSettings({ ...settings, clientAddress: 'Rewritten', allowedSourceRanges: ['127.0.0.1'] });
+  await becomes('accepted');
+  await behind.putUser({ allowedSourceRanges: [] });
+  await becomes('refused');
 });
 
 for (const type of ['ecdsa', 'rsa'] as const) {

@@ -46,7 +46,9 @@ export const EndpointSettings = Type.Object({
   /** TCP port. */
   port: Type.Integer({ minimum: 1, maximum: 65535 }),
   authenticationMethods: Type.Array(Type.Enum(['PublicKey', 'Password']), { minItems: 1 }),
-  /** For users without ranges of their own. `null`: every address. Empty: none. */
+  /** Absent: `Preserved`. */
+  clientAddress: Type.Optional(Type.Enum(['Preserved', 'Rewritten'])),
+  /** For users without ranges of their own, and for all where the client's address is rewritten. `null`: every address. Empty: none. */
   allowedSourceRanges: Type.Union([Type.Array(Type.String()), Type.Null()]),
   storage: Type.Union([AzureBlobSettings, LocalSettings]),
   /** `null`: events go nowhere. */

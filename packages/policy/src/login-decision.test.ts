@@ -54,6 +54,23 @@ describe('login decision', () => {
     assert.equal(reasonOf({ ...user, passwordHash: '$argon2id$2' }, byPassword, endpoint), 'PasswordWrong');
   });
 
+  describe('behind a firewall that rewrites addresses', () => {
+    const behind: EndpointFacts = { ...endpoint, clientAddress: 'Rewritten', allowedSourceRanges: ['10.40.17.0/26'] };
+    const through: LoginAttempt = { ...byKey, remoteAddress: '10.40.17.4' };
+
+    it('takes logins from the firewall only, whatever ranges a user has', () => {
+      for (const allowedSourceRanges of [null, ['203.0.113.7'], ['192.0.2.1']]) {
+        assert.equal(reasonOf({ ...user, allowedSourceRanges }, through, behind), 'allowed');
+        assert.equal(reasonOf({ ...user, allowedSourceRanges }, byKey, behind), 'AddressNotAllowed');
+      }
+    });
+
+    it('still refuses a user with an empty list, and everybody while nobody says who the firewall is', () => {
+      assert.equal(reasonOf({ ...user, allowedSourceRanges: [] }, through, behind), 'AddressNotAllowed');
+      assert.equal(reasonOf(user, through, { ...behind, allowedSourceRanges: null }), 'AddressNotAllowed');
+    });
+  });
+
   it("prefers the user's ranges to the endpoint's", () => {
     assert.equal(reasonOf({ ...user, allowedSourceRanges: ['192.0.2.0/24'] }, byKey, { ...endpoint, allowedSourceRanges: [] }), 'allowed');
   });

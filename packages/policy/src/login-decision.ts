@@ -8,7 +8,9 @@ export type UserFacts = Pick<UserRow, 'suspended' | 'expiresAt' | 'authorizedKey
 
 export interface EndpointFacts {
   readonly authenticationMethods: readonly AuthenticationMethod[];
-  /** For users without ranges of their own. `null`: every address. Empty: none. */
+  /** `Rewritten`: connections show the address of a firewall, which admits sources itself. Default: Preserved. */
+  readonly clientAddress?: 'Preserved' | 'Rewritten' | undefined;
+  /** For users without ranges of their own, and for all where addresses are rewritten. `null`: every address. Empty: none. */
   readonly allowedSourceRanges: readonly string[] | null;
 }
 
@@ -70,12 +72,25 @@ const suspended: Predicate = ({ user }) => (user.suspended ? deny('Suspended', '
 
 const expired: Predicate = ({ user, attempt }) => (isOver(user.expiresAt, attempt.now) ? deny('Expired', `the user expired at ${user.expiresAt}`) : undefined);
 
-const addressNotAllowed: Predicate = ({ user, attempt, endpoint }) => {
+const addressNotAllowed: Predicate = (facts) => {
+  const { user, attempt, endpoint } = facts;
+  if (endpoint.clientAddress === 'Rewritten') return notThroughFirewall(facts);
   const ranges = user.allowedSourceRanges ?? endpoint.allowedSourceRanges;
   if (ranges === null || toSourceRanges(ranges).includes(attempt.remoteAddress)) return undefined;
   const whose = user.allowedSourceRanges === null ? "the endpoint's" : "the user's";
   return deny('AddressNotAllowed', `${attempt.remoteAddress} is not in ${whose} allowedSourceRanges`);
 };
+
+/**
+ * The address is the firewall's. The user's ranges are its to enforce, so they are waived for what provably came through it, and for
+ * nothing else (docs/decisions/0005-ranges-behind-a-firewall.md).
+ */
+function notThroughFirewall({ user, attempt, endpoint }: Facts): Denial | undefined {
+  if (user.allowedSourceRanges?.length === 0) return deny('AddressNotAllowed', "the user's allowedSourceRanges is empty");
+  const firewall = endpoint.allowedSourceRanges ?? [];
+  if (toSourceRanges(firewall).includes(attempt.remoteAddress)) return undefined;
+  return deny('AddressNotAllowed', `${attempt.remoteAddress} is not in the endpoint's allowedSourceRanges, which name the firewall (clientAddress: Rewritten)`);
+}
 
 const methodNotOffered: Predicate = ({ attempt, endpoint }) =>
   endpoint.authenticationMethods.includes(attempt.method) ? undefined : deny('MethodNotOffered', `the endpoint does not offer ${attempt.method}`);

@@ -11,8 +11,12 @@ export interface Condition {
 /** A condition before it is known since when it holds. */
 export type ConditionDraft = Omit<Condition, 'lastTransitionTime'>;
 
-/** `Accepted`: the spec makes sense. `ResolvedRefs`: what it names exists. `Programmed`: it is in force. `Ready`: the sum. */
-export type ConditionType = 'Accepted' | 'ResolvedRefs' | 'Programmed' | 'Ready';
+/**
+ * `Accepted`: the spec makes sense. `ResolvedRefs`: what it names exists. `Programmed`: it is in force. `Ready`: the sum.
+ * `ClientAddressHidden`: source ranges cannot be judged by the pods; it is there only while that is so.
+ */
+export const CONDITION_TYPES = ['Accepted', 'ResolvedRefs', 'Programmed', 'Ready', 'ClientAddressHidden'] as const;
+export type ConditionType = (typeof CONDITION_TYPES)[number];
 
 /** Constant words; troubleshooting in the docs is ordered by them. */
 export const CONDITION_REASONS = [
@@ -38,6 +42,8 @@ export const CONDITION_REASONS = [
   'Suspended',
   'Expired',
   'NoCredentials',
+  'ClientAddressRewritten',
+  'TrafficPolicyCluster',
 ] as const;
 export type ConditionReason = (typeof CONDITION_REASONS)[number];
 

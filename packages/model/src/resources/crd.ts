@@ -127,7 +127,8 @@ const CONDITIONS: Json = {
   observedGeneration: { type: 'integer', format: 'int64', description: 'Generation of the spec that the status speaks of.' },
   conditions: {
     type: 'array',
-    description: 'Accepted: the spec makes sense. ResolvedRefs: what it names exists. Programmed: it is in force. Ready: the sum.',
+    description:
+      'Accepted: the spec makes sense. ResolvedRefs: what it names exists. Programmed: it is in force. Ready: the sum. ClientAddressHidden, only while so: pods cannot judge source ranges.',
     'x-kubernetes-list-type': 'map',
     'x-kubernetes-list-map-keys': ['type'],
     items: {

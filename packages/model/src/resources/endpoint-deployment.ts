@@ -42,6 +42,14 @@ export const EndpointService = Type.Object(
           "Local keeps the client's address, which allow lists and logs need; Cluster spreads connections over nodes without pods too. Not for ClusterIP.",
       }),
     ),
+    clientAddress: Type.Optional(
+      Type.Enum(['Preserved', 'Rewritten'], {
+        description:
+          "Preserved: pods see the client's address, and judge allowedSourceRanges by it. Rewritten: a firewall in front puts its own in place (Azure Firewall's DNAT) and " +
+          "admits sources itself; the endpoint's allowedSourceRanges, then required, names the firewall's addresses, from which alone pods take logins, and those of users " +
+          'are not judged, but for an empty list. Default: Preserved.',
+      }),
+    ),
     loadBalancerSourceRanges: Type.Optional(
       Type.Array(Cidr, {
         maxItems: 1024,

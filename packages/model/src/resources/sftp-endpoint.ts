@@ -79,7 +79,8 @@ export const SftpEndpointSpec = Type.Object(
       Type.Array(Cidr, {
         maxItems: 1024,
         ...LIST_SET,
-        description: 'CIDR ranges that may log in, for users without ranges of their own. Default: every address. Empty: none.',
+        description:
+          'CIDR ranges that may log in, for users without ranges of their own. Default: every address. Empty: none. With `service.clientAddress: Rewritten`: addresses of the firewall, for all users.',
       }),
     ),
     storage: Type.Object(
@@ -107,7 +108,15 @@ export const SftpEndpointSpec = Type.Object(
       ),
     ),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    'x-kubernetes-validations': [
+      {
+        rule: "!has(self.service) || !has(self.service.clientAddress) || self.service.clientAddress != 'Rewritten' || has(self.allowedSourceRanges)",
+        message: 'service.clientAddress: Rewritten needs allowedSourceRanges: the addresses of what rewrites',
+      },
+    ],
+  },
 );
 export type SftpEndpointSpec = Static<typeof SftpEndpointSpec>;
 export type SftpEndpoint = Resource<'SftpEndpoint', SftpEndpointSpec, ResourceStatus>;

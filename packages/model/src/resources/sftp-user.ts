@@ -58,7 +58,12 @@ export const SftpUserSpec = Type.Object(
       ),
     ),
     allowedSourceRanges: Type.Optional(
-      Type.Array(Cidr, { maxItems: 256, ...LIST_SET, description: "CIDR ranges the user may log in from. Default: the endpoint's. Empty: none." }),
+      Type.Array(Cidr, {
+        maxItems: 256,
+        ...LIST_SET,
+        description:
+          "CIDR ranges the user may log in from. Default: the endpoint's. Empty: none. Behind a firewall that rewrites addresses it is the firewall's to enforce (`service.clientAddress` of the endpoint).",
+      }),
     ),
     home: Type.Optional(
       Type.String({

@@ -3,7 +3,7 @@ import type { Fence, KubeClient } from '@skiff/kube/kube-client';
 import { isNotFound } from '@skiff/kube/kube-error';
 import type { KubeObject } from '@skiff/kube/kube-object';
 import type { ResourceType } from '@skiff/kube/resource-type';
-import { CONDITION_REASONS, type Condition, type ResourceStatus } from '@skiff/model/condition';
+import { CONDITION_REASONS, CONDITION_TYPES, type Condition, type ResourceStatus } from '@skiff/model/condition';
 import { isRecord } from '@skiff/model/is-record';
 import { API_VERSION } from '@skiff/model/object-meta';
 import { isRouteDeliveries } from '../is-route-deliveries.ts';
@@ -52,9 +52,8 @@ export class StatusWriter {
     const { fence, signal } = this.#props;
     const actual = this.#current(ref, known);
     // Members that are to vanish are not seen in a comparison with what is wanted.
-    const vanishing = actual !== undefined && isRecord(actual.status) && actual.status.address !== undefined && status.address === undefined;
+    const request = { type, desired, actual: actual !== undefined && hasMore(readStatus(actual.status), status) ? undefined : actual };
     try {
-      const request = { type, desired, actual: vanishing ? undefined : actual };
       const { object } = await this.#applier.applyStatus(request, { signal, fence, timeoutMs: WRITE_TIMEOUT_MS });
       const key = refKey(ref);
       this.#ahead.delete(key);
@@ -89,6 +88,13 @@ function statusOnly({ apiVersion, kind, metadata, status }: KubeObject): KubeObj
   return { apiVersion, kind, metadata: { name, ...known }, status };
 }
 
+/** Whether something is there that is to be there no longer. */
+function hasMore(actual: ResourceStatus | undefined, wanted: WrittenStatus): boolean {
+  const { conditions = [], address } = actual ?? {};
+  const vanishes = ({ type }: Condition): boolean => !wanted.conditions.some((condition) => condition.type === type);
+  return (address !== undefined && wanted.address === undefined) || conditions.some(vanishes);
+}
+
 export interface WrittenStatus extends StatusDetails {
   readonly conditions: readonly Condition[];
 }
@@ -105,7 +111,7 @@ function readStatus(status: unknown): ResourceStatus | undefined {
   };
 }
 
-const TYPES: readonly unknown[] = ['Accepted', 'ResolvedRefs', 'Programmed', 'Ready'] satisfies Condition['type'][];
+const TYPES: readonly unknown[] = CONDITION_TYPES;
 const STATES: readonly unknown[] = ['True', 'False', 'Unknown'] satisfies Condition['status'][];
 const REASONS: readonly unknown[] = CONDITION_REASONS;
 

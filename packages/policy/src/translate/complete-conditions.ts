@@ -17,13 +17,15 @@ export interface Verdict {
   readonly notReady: Obstacle | undefined;
   /** False: nothing of the object is in force. */
   readonly inForce: boolean;
+  /** Why pods cannot judge source ranges; absent: they can, or there are none. */
+  readonly addressHidden?: Obstacle | undefined;
 }
 
 export type ProgrammedState = { readonly status: 'True' } | ({ readonly status: 'False' | 'Unknown' } & Obstacle);
 
-/** The four conditions of a user or a route. `programmed` tells what became of its row. */
+/** The conditions of an endpoint, a user or a route. `programmed` tells what became of its row. */
 export function completeConditions(verdict: Verdict, programmed: ProgrammedState): readonly ConditionDraft[] {
-  const { observedGeneration, refused, unresolved, notReady, inForce } = verdict;
+  const { observedGeneration, refused, unresolved, notReady, inForce, addressHidden } = verdict;
   const withheld = refused ?? unresolved ?? { reason: 'Pending' as const, message: 'it is not in force' };
   const state: ProgrammedState = inForce ? programmed : { status: 'False', ...withheld };
   const obstacle = refused ?? unresolved ?? (state.status === 'True' ? notReady : state);
@@ -35,6 +37,7 @@ export function completeConditions(verdict: Verdict, programmed: ProgrammedState
       ? condition('Programmed', undefined, { reason: 'Programmed', message: 'it is in force' })
       : { ...condition('Programmed', state, state), status: state.status },
     obstacle === undefined ? condition('Ready', undefined, { reason: 'Ready', message: 'ready' }) : { ...condition('Ready', obstacle, obstacle), status },
+    ...(addressHidden === undefined ? [] : [{ ...condition('ClientAddressHidden', undefined, addressHidden) }]),
   ];
 
   function condition(type: Condition['type'], failed: Obstacle | undefined, fine: Obstacle): ConditionDraft {

@@ -3,6 +3,7 @@ import { eventBusSecretsOf } from '@skiff/model/event-bus-secrets';
 import type { SftpEndpoint, SftpEndpointSpec } from '@skiff/model/sftp-endpoint';
 import { PathError, toJail } from '@skiff/model/virtual-path';
 import { parseCidr } from '../source-ranges.ts';
+import { hiddenClientAddress } from './client-address.ts';
 import type { Verdict } from './complete-conditions.ts';
 
 export interface TranslatedEndpoint {
@@ -25,13 +26,14 @@ export function translateEndpoint(endpoint: SftpEndpoint): TranslatedEndpoint {
     name: metadata.name,
     port: spec.service?.port ?? 22,
     authenticationMethods: [...(spec.authentication?.methods ?? ['PublicKey', 'Password'])],
+    ...(spec.service?.clientAddress === 'Rewritten' ? { clientAddress: 'Rewritten' } : {}),
     allowedSourceRanges: spec.allowedSourceRanges === undefined ? null : [...spec.allowedSourceRanges],
     storage,
     events: eventSettings(spec.events),
     ...(spec.events?.types === undefined ? {} : { eventTypes: [...spec.events.types] }),
     maxSessions: spec.limits?.maxSessions ?? 500,
   };
-  return { settings, verdict: { ...verdict, refused: undefined, inForce: true } };
+  return { settings, verdict: { ...verdict, refused: undefined, inForce: true, addressHidden: hiddenClientAddress(endpoint) } };
 }
 
 /** One thing that can be wrong with a spec: the message for its owner, or undefined. */
@@ -86,6 +88,11 @@ const selectorGoesWithFrom: Check = ({ allowedUsers }) => {
     : 'allowedUsers.namespaces: selector is required for from: Selector, and goes with nothing else';
 };
 
+const rewrittenNamesItsSource: Check = ({ service, allowedSourceRanges }) =>
+  service?.clientAddress === 'Rewritten' && allowedSourceRanges === undefined
+    ? 'service.clientAddress: Rewritten needs allowedSourceRanges: the addresses of what rewrites'
+    : undefined;
+
 const CHECKS: readonly Check[] = [
   sourceRangesAreRanges,
   loadBalancerRangesAreRanges,
@@ -95,6 +102,7 @@ const CHECKS: readonly Check[] = [
   brokerIsReached,
   replicasHaveOrder,
   selectorGoesWithFrom,
+  rewrittenNamesItsSource,
 ];
 
 function storageSettings({ azureBlob, local }: SftpEndpointSpec['storage']): EndpointSettings['storage'] | undefined {

@@ -3,6 +3,7 @@ import type { UserRow } from '@skiff/model/resource-rows';
 import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import type { SftpUser } from '@skiff/model/sftp-user';
 import type { NamespaceLabels } from './admitted-namespaces.ts';
+import { unjudgedRanges } from './client-address.ts';
 import type { Obstacle, Verdict } from './complete-conditions.ts';
 import { byAge, endpointKeyOf, notAllowedByEndpoint } from './endpoint-ref.ts';
 import { type PasswordHashes, type ReadPublicKey, resolvePassword } from './user-credentials.ts';
@@ -86,8 +87,9 @@ function translateUser(input: UserTranslationInput, user: SftpUser): TranslatedU
     home: spec.home ?? spec.username,
     permissions: spec.permissions ?? null,
   };
+  const addressHidden = unjudgedRanges(spec, input.endpoint);
   const notReady = suspended(row) ?? expired(row, input.now) ?? withoutCredentials(row, input);
-  return { user, row, verdict: { observedGeneration: metadata.generation, refused, unresolved: password.obstacle, notReady, inForce: true } };
+  return { user, row, verdict: { observedGeneration: metadata.generation, refused, unresolved: password.obstacle, notReady, inForce: true, addressHidden } };
 }
 
 function suspended(row: UserRow): Obstacle | undefined {

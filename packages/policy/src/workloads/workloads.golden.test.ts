@@ -75,6 +75,7 @@ describe('planWorkloads', () => {
     const before = templateOf(at({ events: { serviceBus: BUS } }));
     for (const reloadable of [
       { allowedSourceRanges: ['192.0.2.0/24'] },
+      { allowedSourceRanges: ['10.40.17.0/26'], service: { clientAddress: 'Rewritten' } },
       { limits: { maxSessions: 7 } },
       { events: { serviceBus: BUS, types: ['dev.skiff.login.failed'] } },
       { service: { port: 2022, type: 'ClusterIP' } },

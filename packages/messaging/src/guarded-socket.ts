@@ -1,5 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import type { FrameSizes } from './frame-sizes.ts';
 import { type AddressPolicy, AddressRefusedError, createAddressGuard } from './http/address-guard.ts';
 import type { TlsMaterial } from './tls-material.ts';
 
@@ -10,6 +11,10 @@ export interface SocketOptions {
   readonly tls: TlsMaterial | undefined;
   /** Undefined: any address, for hosts that the platform has chosen. */
   readonly addresses: AddressPolicy | undefined;
+  /** Ends the connection of a peer that announces more than is allowed: its host was chosen by a tenant. */
+  readonly sizes?: FrameSizes | undefined;
+  /** Told why, before the connection ends by `sizes`: the libraries keep the error of a socket to themselves. */
+  readonly onOversize?: (error: Error) => void;
 }
 
 /**
@@ -24,8 +29,15 @@ export function openGuardedSocket(options: SocketOptions, onReady: () => void): 
   refuseLiteral(options);
   const guard = addresses === undefined ? undefined : createAddressGuard(addresses);
   const common = { host, port, ...(guard === undefined ? {} : { lookup: guard.lookup }) };
-  if (tls === undefined) return connectTcp(common, onReady);
-  return connectTls({ ...common, ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) }, onReady);
+  const secure = tls === undefined ? undefined : { ...common, ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) };
+  const socket = secure === undefined ? connectTcp(common, onReady) : connectTls(secure, onReady);
+  const { sizes, onOversize } = options;
+  if (sizes === undefined) return socket;
+  return socket.on('data', (chunk: Buffer) => {
+    if (sizes.accept(chunk)) return;
+    onOversize?.(new Error('the broker sends frames that are too large, or none'));
+    socket.destroy();
+  });
 }
 
 /** @throws {AddressRefusedError} when the host is a literal that is refused. */

@@ -1,11 +1,13 @@
 import { Socket } from 'node:net';
 import { withDeadline } from '@skiff/runtime/abort';
 import rhea, { type Connection, type ConnectionOptions, type EventContext } from 'rhea';
+import { amqpFrameSizes } from '../frame-sizes.ts';
 import { openGuardedSocket } from '../guarded-socket.ts';
 import { toAmqpError } from './amqp-error.ts';
 import { type AmqpOptions, parseBrokerUrl } from './amqp-options.ts';
 
 const OPEN_TIMEOUT_MS = 10_000;
+const MAX_TARGET_FRAME_BYTES = 1024 * 1024;
 const CLOSE_TIMEOUT_MS = 2_000;
 /** A peer that is silent for twice as long is taken for dead (AMQP 1.0 §2.4.5). */
 const IDLE_TIMEOUT_MS = 20_000;
@@ -25,6 +27,12 @@ export async function openAmqpConnection(options: AmqpOptions, signal: AbortSign
   const { login, tls = {} } = options.access === undefined ? options : await options.access();
   const ended = Promise.withResolvers<Error>();
   const opened = Promise.withResolvers<void>();
+  const fail = (reason: Error): void => {
+    opened.reject(reason);
+    ended.resolve(reason);
+  };
+  // Whoever only sends gets nothing large back; who consumes trusts the broker that the platform has chosen.
+  const sizes = addresses === undefined ? undefined : amqpFrameSizes(MAX_TARGET_FRAME_BYTES);
   const details: ConnectionOptions = {
     host,
     hostname: host.replace(/^\[(.*)\]$/, '$1'),
@@ -37,15 +45,14 @@ export async function openAmqpConnection(options: AmqpOptions, signal: AbortSign
       host,
       port,
       connect: (_port: number, _host: string, _options: unknown, onReady: () => void) =>
-        openGuardedSocket({ host, port, tls: secure ? tls : undefined, addresses }, onReady),
+        openGuardedSocket({ host, port, tls: secure ? tls : undefined, addresses, sizes, onOversize: fail }, onReady),
     }),
   };
   const container = rhea.create_container();
   const onEnd = ({ connection, error }: EventContext): void => {
     const failure = error ?? connection?.error;
     const reason = failure === undefined ? new Error('the connection was lost') : asError(failure);
-    opened.reject(reason);
-    ended.resolve(reason);
+    fail(reason);
   };
   for (const event of ['connection_error', 'connection_close', 'disconnected', 'protocol_error', 'error']) container.on(event, onEnd);
   container.on('connection_open', () => opened.resolve());

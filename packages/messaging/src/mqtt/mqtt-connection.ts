@@ -1,5 +1,6 @@
 import type { Secret } from '@skiff/runtime/secret';
 import { MqttClient } from 'mqtt';
+import { mqttPacketSizes } from '../frame-sizes.ts';
 import { openGuardedSocket, refuseLiteral } from '../guarded-socket.ts';
 import type { AddressPolicy } from '../http/address-guard.ts';
 import type { TlsMaterial } from '../tls-material.ts';
@@ -18,6 +19,8 @@ interface Opening {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Nothing is subscribed to: what comes are acknowledgements. */
+const MAX_PACKET_BYTES = 1024 * 1024;
 const KEEP_ALIVE_S = 30;
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -53,7 +56,9 @@ export class MqttConnectionSlot {
     // Before there is a client: it cannot bear a socket that is not made.
     refuseLiteral(this.#options);
     const { host, port, secure, tls = {}, addresses, login } = this.#options;
-    const client = new MqttClient(() => openGuardedSocket({ host, port, tls: secure ? tls : undefined, addresses }, () => undefined), {
+    const socket = { host, port, tls: secure ? tls : undefined, addresses };
+    const connect = () => openGuardedSocket({ ...socket, sizes: mqttPacketSizes(MAX_PACKET_BYTES), onOversize: (error) => drop(error) }, () => undefined);
+    const client = new MqttClient(connect, {
       protocolVersion: 5,
       clean: true,
       // Not by itself: what waits must fail, and be tried again by the router's own rules.

@@ -8,8 +8,8 @@ export interface Call {
   /** How many calls this path got for this event, this one included. */
   readonly count: number;
 }
-/** Status and headers of the answer; undefined: none ever comes. */
-export type Answer = { readonly status: number; readonly headers?: Readonly<Record<string, string>> } | undefined;
+/** Status and headers of the answer, and how long it takes; undefined: none ever comes. */
+export type Answer = { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly afterMs?: number } | undefined;
 
 /** Applications that wait for events: one server, one per path. */
 export interface Application {
@@ -38,8 +38,11 @@ export async function startApplication(): Promise<Application> {
       const call = { path, eventId, atMs: performance.now(), count };
       calls.push(call);
       const behave = answers.get(path);
-      const answer = behave === undefined ? { status: 204 } : behave(call);
-      if (answer !== undefined) response.writeHead(answer.status, answer.headers).end();
+      const answer: Answer = behave === undefined ? { status: 204 } : behave(call);
+      if (answer === undefined) return;
+      const send = () => response.writeHead(answer.status, answer.headers).end();
+      if (answer.afterMs === undefined) send();
+      else setTimeout(send, answer.afterMs);
     });
   });
   server.listen(0, '127.0.0.1');

@@ -3,7 +3,7 @@ import { isTransient } from '@skiff/model/store-error';
 import { type Clock, systemClock } from '@skiff/runtime/clock';
 import type { Database } from './connect.ts';
 import { withRetries } from './connection/retry.ts';
-import type { OperationLog, OperationRef } from './operation-log.ts';
+import type { OperationLog, OperationRef, OperationRow } from './operation-log.ts';
 import { type BeginCall, beginAll, FIRST_EPOCH, readHolders } from './operations/begin.ts';
 import { advanceRename, movedFiles } from './operations/directory-renames.ts';
 import { GroupCommit } from './operations/group-commit.ts';
@@ -24,6 +24,9 @@ import {
   setPriorEtag,
 } from './operations/transitions.ts';
 import { UncertainRows } from './operations/uncertain-rows.ts';
+
+/** A key in a statement, in hexadecimal. */
+const LOCK_KEY_BYTES = 70;
 
 export interface OperationLogOptions {
   /** For tests. */
@@ -49,6 +52,14 @@ export function createOperationLog(database: Database, options: OperationLogOpti
     },
     keyOf: (ids) => ids.join(),
     sizeOf: (ids) => ids.length * 40,
+  });
+  // Reads share as well: what was committed before a call is there for the batch that takes the call.
+  const holders = new GroupCommit({
+    run: async (calls: readonly (readonly string[])[]) => {
+      const rows = await readHolders(database, calls.flat());
+      return calls.map((keys) => distinctRows(keys.flatMap((key) => rows.get(key) ?? [])));
+    },
+    sizeOf: (keys) => keys.length * LOCK_KEY_BYTES,
   });
   const uncertain = new UncertainRows(options.clock ?? systemClock);
 
@@ -102,13 +113,7 @@ export function createOperationLog(database: Database, options: OperationLogOpti
     async findByLock(lockKey) {
       return [...(await readHolders(database, [lockKey.toString('hex')])).values()][0];
     },
-    async findByLocks(lockKeys) {
-      const holders = await readHolders(
-        database,
-        lockKeys.map((key) => key.toString('hex')),
-      );
-      return [...new Map([...holders.values()].map((row) => [row.id, row])).values()];
-    },
+    findByLocks: (lockKeys) => holders.submit(lockKeys.map((key) => key.toString('hex'))),
     findBelow: (storage, directory, limit) => findBelow(database, storage, directory, limit),
     findOpenUploads: (endpointId, username, limit) => findOpenUploads(database, endpointId, username, limit),
     async findOrphans(endpointId, live, limit) {
@@ -123,6 +128,10 @@ export function createOperationLog(database: Database, options: OperationLogOpti
     outboxStatus: (endpointId) => outboxStatus(database, endpointId),
     prune: (finishedBeforeMs, limit) => prune(database, finishedBeforeMs, limit),
   };
+}
+
+function distinctRows(rows: readonly OperationRow[]): readonly OperationRow[] {
+  return [...new Map(rows.map((row) => [row.id, row])).values()];
 }
 
 function planBytes(call: { readonly plan: { readonly plan: Buffer; readonly event: Buffer } | undefined }): number {

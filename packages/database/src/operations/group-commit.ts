@@ -3,8 +3,8 @@ import { isTransient, StoreError } from '@skiff/model/store-error';
 export interface GroupCommitProps<Call, Result> {
   /** One transaction for all calls; results in their order. */
   readonly run: (calls: readonly Call[]) => Promise<readonly Result[]>;
-  /** Calls with equal keys never share a transaction. */
-  readonly keyOf: (call: Call) => string;
+  /** Calls with equal keys never share a transaction. Absent: any may. */
+  readonly keyOf?: (call: Call) => string;
   /** Bytes that the call adds to the statements. */
   readonly sizeOf?: (call: Call) => number;
 }
@@ -61,14 +61,14 @@ export class GroupCommit<Call, Result> {
     const keys = new Set<string>();
     let bytes = 0;
     for (const entry of this.#queue) {
-      const key = keyOf(entry.call);
+      const key = keyOf?.(entry.call);
       const size = sizeOf?.(entry.call) ?? 0;
       const fits = batch.length === 0 || (batch.length < MAX_BATCH && bytes + size <= MAX_BATCH_BYTES);
-      if (!fits || keys.has(key)) {
+      if (!fits || (key !== undefined && keys.has(key))) {
         later.push(entry);
         continue;
       }
-      keys.add(key);
+      if (key !== undefined) keys.add(key);
       bytes += size;
       batch.push(entry);
     }

@@ -1,8 +1,8 @@
 import type { OperationId, OperationState } from '@skiff/model/upload-state';
 import { toOperationId } from '@skiff/model/upload-state';
-import { type RawBuilder, sql, type Transaction } from 'kysely';
+import { type RawBuilder, type Selectable, sql, type Transaction } from 'kysely';
 import type { OperationRef } from '../operation-log.ts';
-import type { Tables } from '../tables.ts';
+import type { OperationsTable, Tables } from '../tables.ts';
 import { idBytes, sortedIds, toState } from './operation-row.ts';
 
 /** A row under lock, with what transitions need to know of it. */
@@ -44,12 +44,27 @@ export function decide(step: Step, ref: OperationRef, row: LockedRow | undefined
 }
 
 /** Locks the rows in key order. */
-export async function lockRows(trx: Transaction<Tables>, ids: readonly OperationId[]): Promise<ReadonlyMap<OperationId, LockedRow>> {
-  const { rows } = await sql<{ id: Buffer; state: string; epoch: number; owner: string | null; sequence: string | null; adoption: Buffer | null }>`
-    SELECT id, state, epoch, owner, sequence, adoption FROM operations FORCE INDEX (PRIMARY)
+export function lockRows(trx: Transaction<Tables>, ids: readonly OperationId[]): Promise<ReadonlyMap<OperationId, LockedRow>> {
+  return lockRowsWith(trx, ids, []);
+}
+
+type OperationColumn = keyof Selectable<OperationsTable>;
+
+/** As {@link lockRows}, with further columns of the rows. */
+export async function lockRowsWith<Column extends OperationColumn>(
+  trx: Transaction<Tables>,
+  ids: readonly OperationId[],
+  columns: readonly Column[],
+): Promise<ReadonlyMap<OperationId, LockedRow & Pick<Selectable<OperationsTable>, Column>>> {
+  const wanted = sql.join(LOCKED_COLUMNS.concat(columns).map((column) => sql.ref(column)));
+  const { rows } = await sql<StoredLockedRow & Pick<Selectable<OperationsTable>, Column>>`
+    SELECT ${wanted} FROM operations FORCE INDEX (PRIMARY)
     WHERE id IN (${sql.join(sortedIds(ids))}) ORDER BY id FOR UPDATE`.execute(trx);
   return new Map(rows.map((row) => [toOperationId(row.id), { ...row, id: toOperationId(row.id), state: toState(row.state) }]));
 }
+
+const LOCKED_COLUMNS: readonly OperationColumn[] = ['id', 'state', 'epoch', 'owner', 'sequence', 'adoption'];
+type StoredLockedRow = Pick<Selectable<OperationsTable>, 'id' | 'state' | 'epoch' | 'owner' | 'sequence' | 'adoption'>;
 
 /** `CASE id WHEN … THEN … END`: a value of its own for each row of one UPDATE. */
 export function perRow<Value>(entries: readonly { readonly id: OperationId; readonly value: Value }[]): RawBuilder<Value> {
@@ -62,10 +77,11 @@ export async function drawSequences(trx: Transaction<Tables>, count: number): Pr
   if (count === 0) return [];
   const values = Array.from({ length: count }, () => sql`()`);
   const inserted = await sql`INSERT INTO event_sequence () VALUES ${sql.join(values)}`.execute(trx);
+  const first = inserted.insertId ?? 0n;
+  if (count === 1) return [first];
   // One statement of known length gets consecutive numbers (MySQL manual, "InnoDB AUTO_INCREMENT Lock Modes"), but with the
   // server's step: clusters of several writers set it above 1.
   const { rows } = await sql<{ step: string }>`SELECT @@auto_increment_increment AS step`.execute(trx);
-  const first = inserted.insertId ?? 0n;
   const step = BigInt(rows[0]?.step ?? 1);
   return values.map((_, index) => first + step * BigInt(index));
 }

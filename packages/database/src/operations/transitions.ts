@@ -1,6 +1,5 @@
 import type { FileEvent } from '@skiff/model/file-event';
 import type { OperationId } from '@skiff/model/upload-state';
-import { toOperationId } from '@skiff/model/upload-state';
 import { type RawBuilder, sql, type Transaction } from 'kysely';
 import type { Database } from '../connect.ts';
 import type { OperationRef } from '../operation-log.ts';
@@ -8,7 +7,7 @@ import type { Tables } from '../tables.ts';
 import { insertLooks } from './late-landings.ts';
 import { idBytes, sortedIds } from './operation-row.ts';
 import { decodeEvent, type EncodedPlan, finishEvent } from './plan-codec.ts';
-import { type Decision, decide, drawSequences, type LockedRow, lockRows, perRow, releaseLocks, type Step } from './transition.ts';
+import { type Decision, decide, drawSequences, type LockedRow, lockRows, lockRowsWith, perRow, releaseLocks, type Step } from './transition.ts';
 import type { UncertainRow } from './uncertain-rows.ts';
 
 /** For how long the instance that committed an event has it to itself, by the database's clock. */
@@ -92,7 +91,8 @@ export function committedAll(database: Database, calls: readonly CommittedCall[]
   return database.transaction(
     async (trx) => {
       const ids = calls.map((call) => call.ref.id);
-      const judged = judge('committed', calls, await lockRows(trx, ids));
+      const rows = await lockRowsWith(trx, ids, ['event', 'result_etag', 'unconfirmed']);
+      const judged = judge('committed', calls, rows);
       const apply = toApply(judged);
       if (apply.length > 0) {
         const applied = apply.map((call) => call.ref.id);
@@ -109,13 +109,12 @@ export function committedAll(database: Database, calls: readonly CommittedCall[]
         await setCommitted(trx, unannounced, { state: 'published', finished_at: NOW });
         await releaseLocks(trx, applied);
       }
-      const finished = await trx
-        .selectFrom('operations')
-        .select(['id', 'event', 'sequence', 'result_etag', 'unconfirmed'])
-        .where('id', 'in', sortedIds(ids))
-        .execute();
-      const events = new Map(finished.map((row) => [toOperationId(row.id), toEvent(row)]));
-      return judged.map(({ call, decision }) => (decision === 'displaced' ? undefined : events.get(call.ref.id)));
+      return judged.map(({ call, decision }) => {
+        const row = rows.get(call.ref.id);
+        if (row === undefined || decision === 'displaced') return undefined;
+        if (decision === 'done') return toEvent(row);
+        return toEvent({ ...row, result_etag: call.etag ?? null, unconfirmed: call.unconfirmed ? 1 : 0 });
+      });
     },
     { idempotent: true },
   );

@@ -6,7 +6,9 @@
 #   kube-up.sh preflight                    whether this machine can run a node; if not, one line says what it lacks, exit code 69
 #   kube-up.sh node                         a whole single-node cluster inside its own network namespace (root)
 #   kube-up.sh load ARCHIVE...              import docker or OCI image archives into the node
-#   kube-up.sh image NAME CONTEXT [ARG...]  build CONTEXT's Dockerfile with buildah and load it into the node
+#   kube-up.sh build-image NAME CONTEXT [ARG...]  build CONTEXT's Dockerfile with buildah
+#   kube-up.sh image-tools                  install what the image modes need
+#   kube-up.sh push-image NAME              load an image of buildah's into the node
 #   kube-up.sh base-image NAME              build a Debian image NAME with the project's Node (stands in for node:*-slim)
 #
 # Each mode is idempotent: what is built, or runs already, is left as it is. `control-plane` and `node` print the exports
@@ -57,7 +59,9 @@ case ${1:-} in
   control-plane | node) up "$1" ;;
   preflight) preflight ;;
   load) shift; load "$@" ;;
-  image) shift; image "${1:?image name}" "${2:?build context}" "${@:3}" ;;
+  build-image) shift; build_image "${1:?image name}" "${2:?build context}" "${@:3}" ;;
+  image-tools) apt_need buildah debootstrap ;;
+  push-image) push_image "${2:?image name}" ;;
   base-image) base_image "${2:?image name}" ;;
   *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac

@@ -9,14 +9,11 @@ import { makeCertificates } from '../emulators/certificates.ts';
 import type { Checks } from '../support/checks.ts';
 import { OpenSshClient } from '../support/openssh-client.ts';
 import type { Cluster } from './cluster/cluster.ts';
-import type { Images } from './cluster/images.ts';
 import { Kubectl, type KubeObject } from './cluster/kubectl.ts';
 import { forwardPort } from './cluster/port-forward.ts';
 import { ADDRESSES, CLIENT_ID, PART_HOSTS, PARTS_NAMESPACE, partsManifests, TENANT_ID } from './parts/manifests.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const QUICKSTART = join(ROOT, 'deploy/quickstart');
-export const CHART = join(ROOT, 'charts/skiff');
 export const RELEASE = 'skiff';
 export const SYSTEM_NAMESPACE = 'skiff-system';
 /** That of the quickstart. */
@@ -26,12 +23,23 @@ const CONTAINER = 'files';
 const QUEUE = 'file-events';
 const DATABASE_SECRET = 'skiff-database';
 
+/** A version of Skiff: its checkout has the chart and the quickstart. */
+export interface Product {
+  readonly name: string;
+  readonly checkout: string;
+  readonly image: string;
+}
+
+export const thisVersion = (image: string): Product => ({ name: 'this version', checkout: ROOT, image });
+export const chartOf = ({ checkout }: Product): string => join(checkout, 'charts/skiff');
+
 /** What the stations work on. */
 export interface Stage {
   readonly kube: Kubectl;
   readonly checks: Checks;
   readonly dir: string;
-  readonly images: Images;
+  /** What was installed. */
+  readonly product: Product;
   readonly client: OpenSshClient;
   /** Private key of alice, and the line of its public half. */
   readonly keyFile: string;
@@ -39,26 +47,29 @@ export interface Stage {
   /** Of bob. */
   readonly password: string;
   readonly databasePassword: string;
+  /** Authorities of the parts' certificates. */
+  readonly caFile: string;
   readonly signal: AbortSignal;
 }
 
 export interface StageProps {
   readonly cluster: Cluster;
-  readonly images: Images;
+  readonly partsImage: string;
+  readonly product: Product;
   readonly checks: Checks;
   readonly dir: string;
   readonly signal: AbortSignal;
 }
 
 /** Brings up what surrounds Skiff and installs the chart. */
-export async function setStage({ cluster, images, checks, dir, signal }: StageProps): Promise<Stage> {
+export async function setStage({ cluster, partsImage, product, checks, dir, signal }: StageProps): Promise<Stage> {
   const kube = new Kubectl({ env: cluster.env, signal });
   await clearStage(kube);
   const client = new OpenSshClient(join(dir, 'client'));
   const { keyFile, publicKey } = await client.generateKey('id_alice');
   const databasePassword = randomBytes(18).toString('base64url');
   const certificates = await makeCertificates(join(dir, 'certificates'), PART_HOSTS);
-  const parts = { image: images.parts, queue: QUEUE, databasePassword, certificates, issuer: cluster.issuer };
+  const parts = { image: partsImage, queue: QUEUE, databasePassword, certificates, issuer: cluster.issuer };
   await kube.run(['label', 'namespace', NAMESPACE, 'pod-security.kubernetes.io/enforce=restricted', '--overwrite']);
   await kube.apply(partsManifests({ ...parts, subjects: [`${SYSTEM_NAMESPACE}:${RELEASE}`, `${NAMESPACE}:skiff-*`], inboxNamespace: NAMESPACE }));
   await kube.rolledOut(
@@ -72,8 +83,9 @@ export async function setStage({ cluster, images, checks, dir, signal }: StagePr
   } finally {
     await azurite.stop();
   }
-  const stage = { kube, checks, dir, images, client, keyFile, publicKey, password: randomBytes(9).toString('base64url'), databasePassword, signal };
-  await installChart(stage, certificates.caFile);
+  const password = randomBytes(9).toString('base64url');
+  const stage = { kube, checks, dir, product, client, keyFile, publicKey, password, databasePassword, caFile: certificates.caFile, signal };
+  await installChart(stage);
   return stage;
 }
 
@@ -88,7 +100,8 @@ export async function clearStage(kube: Kubectl): Promise<void> {
   if (kinds.length > 0) await kube.run(['delete', 'crd', ...kinds, ...gone]);
 }
 
-async function installChart({ kube, images, checks, databasePassword, dir }: Stage, caFile: string): Promise<void> {
+async function installChart(stage: Stage): Promise<void> {
+  const { kube, checks, databasePassword, product } = stage;
   await kube.apply([
     {
       apiVersion: 'v1',
@@ -102,7 +115,14 @@ async function installChart({ kube, images, checks, databasePassword, dir }: Sta
       stringData: { url: `mysql://skiff:${databasePassword}@${ADDRESSES.databaseHost}:3306/skiff` },
     },
   ]);
-  const [repository, tag] = images.skiff.split(/:(?=[^/]+$)/);
+  const startedAt = performance.now();
+  await upgradeChart(stage, product);
+  checks.add(`helm install of ${product.name} until the operator is ready`, (performance.now() - startedAt) / 1_000, 's', '<= 120');
+}
+
+/** `helm upgrade --install`, and waits for the operator. */
+export async function upgradeChart({ kube, caFile, dir }: Stage, product: Product): Promise<void> {
+  const [repository, tag] = product.image.split(/:(?=[^/]+$)/);
   const values = join(dir, 'values.json');
   const content = {
     image: { repository, tag, pullPolicy: 'IfNotPresent' },
@@ -115,17 +135,16 @@ async function installChart({ kube, images, checks, databasePassword, dir }: Sta
     test: { endpoint: `${NAMESPACE}/${ENDPOINT}` },
   };
   await writeFile(values, JSON.stringify(content));
-  const startedAt = performance.now();
-  await kube.helm(['upgrade', '--install', RELEASE, CHART, '-n', SYSTEM_NAMESPACE, '-f', values, '--wait', '--timeout', '3m']);
-  checks.add('helm install until the operator is ready', (performance.now() - startedAt) / 1_000, 's', '<= 120');
+  await kube.helm(['upgrade', '--install', RELEASE, chartOf(product), '-n', SYSTEM_NAMESPACE, '-f', values, '--wait', '--timeout', '3m']);
 }
 
 /** The quickstart with this run's addresses and credentials, and nothing else changed. */
-export async function quickstart({ publicKey, password }: Stage, clientAddress: string): Promise<readonly KubeObject[]> {
+export async function quickstart({ product, publicKey, password }: Stage, clientAddress: string): Promise<readonly KubeObject[]> {
   const hash = await hashPassword(new Secret(password));
   const objects: KubeObject[] = [];
-  for (const name of (await readdir(QUICKSTART)).sort()) {
-    for (const document of parseAllDocuments(await readFile(join(QUICKSTART, name), 'utf8'))) {
+  const folder = join(product.checkout, 'deploy/quickstart');
+  for (const name of (await readdir(folder)).sort()) {
+    for (const document of parseAllDocuments(await readFile(join(folder, name), 'utf8'))) {
       switch (`${document.get('kind')}/${document.getIn(['metadata', 'name'])}`) {
         case `SftpEndpoint/${ENDPOINT}`:
           document.setIn(['spec', 'storage', 'azureBlob', 'endpoint'], ADDRESSES.blobEndpoint);

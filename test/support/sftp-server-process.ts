@@ -28,8 +28,8 @@ export interface ServerProcessProps {
 export interface ServerSite {
   readonly endpointId: number;
   readonly settings: EndpointSettings;
-  /** Starts one more process; each has a port of its own. */
-  start(env?: Readonly<Record<string, string>>): Promise<ServerProcess>;
+  /** Starts one more process; each has a port of its own. `main` is the program's main module, where it is not that of the sources. */
+  start(env?: Readonly<Record<string, string>>, main?: string): Promise<ServerProcess>;
   putUser(change: Partial<UserRow>): Promise<void>;
   /** Kills the processes that still run. */
   close(): Promise<void>;
@@ -59,12 +59,13 @@ export async function prepareServerSite(props: ServerProcessProps): Promise<Serv
     endpointId,
     settings,
     putUser,
-    async start(env = {}) {
+    async start(env = {}, main?: string) {
       const port = await freePort();
       const settingsFile = join(props.dir, `endpoint-${++started}.json`);
       writeFileSync(settingsFile, JSON.stringify({ ...settings, port }));
       const process = new SkiffProcess({
         args: ['sftp-server'],
+        ...(main === undefined ? {} : { main }),
         ...(props.nodeFlags === undefined ? {} : { nodeFlags: props.nodeFlags }),
         env: {
           SKIFF_DATABASE_URL: props.databaseUrl.reveal(),

@@ -45,14 +45,18 @@ load() {
   for f; do ctr -a "$run/containerd.sock" -n k8s.io images import "$f"; done
 }
 
-# image NAME CONTEXT [BUILDAH-ARGUMENT...]: builds a Dockerfile and, when a node is up, loads the image into it.
-image() {
-  local name=$1 context=$2 tmp
+# build_image NAME CONTEXT [BUILDAH-ARGUMENT...]: builds a Dockerfile.
+build_image() {
+  local name=$1 context=$2
   shift 2
   apt_need buildah
   buildah build --isolation chroot --network host --pull-never --format docker --layers=false \
     -v /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt:ro -t "$name" "$@" "$context"
-  [ -S "$run/containerd.sock" ] || return 0
+}
+
+# push_image NAME: loads what buildah has into the node.
+push_image() {
+  local name=$1 tmp
   mkdir -p "$cache"
   tmp=$(mktemp -d "$cache/image.XXXXXX")
   buildah push -q "$name" "docker-archive:$tmp/image.tar:$name"

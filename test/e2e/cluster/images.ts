@@ -1,15 +1,22 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { bundleParts } from '../parts/bundle-parts.ts';
 import { output } from './kubectl.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
+const PARTS_FOLDER = join(import.meta.dirname, '../parts');
 const KUBE_UP = join(ROOT, 'test/cluster/kube-up.sh');
 const BUILD_TIMEOUT_MS = 20 * 60_000;
-const BUILD_BASE = 'docker.io/skiff/e2e-build-base:dev';
+/** Of the two bases: what changes them is in the tag, and an image that is there is not built again. */
+const BASES_TAG = `node-${process.versions.node}`;
+const MACHINE_BASE = `docker.io/skiff/e2e-node:${BASES_TAG}`;
+const BUILD_BASE = `docker.io/skiff/e2e-build-base:${BASES_TAG}`;
+const RUNTIME_BASE = `docker.io/skiff/e2e-debian-slim:${BASES_TAG}`;
+const PARTS = 'docker.io/skiff/e2e-parts';
 const SKIFF = 'docker.io/skiff/skiff:e2e';
-const PARTS = 'docker.io/skiff/e2e-parts:dev';
-const RUNTIME_BASE = 'docker.io/skiff/e2e-debian-slim:dev';
+const PREVIOUS = 'docker.io/skiff/skiff-previous';
 
 export interface Images {
   readonly skiff: string;
@@ -21,25 +28,94 @@ export interface Images {
 /**
  * Builds the product's image from its own Dockerfile, and the image of what surrounds it, into the node. A minimal Debian stands in
  * for the public base images. `SKIFF_E2E_IMAGE` and `SKIFF_E2E_PARTS_IMAGE` name images that the cluster can pull instead.
+ * Without `build` the product's image is that of the run before.
  */
-export async function buildImages(work: string, signal: AbortSignal): Promise<Images> {
+export async function buildImages(work: string, build: boolean, signal: AbortSignal): Promise<Images> {
   const { SKIFF_E2E_IMAGE: given = '', SKIFF_E2E_PARTS_IMAGE: givenParts = '' } = process.env;
   if (given !== '' && givenParts !== '') return { skiff: given, parts: givenParts, skiffBytes: undefined };
-  const nice = (command: string, args: readonly string[]): Promise<string> =>
-    output({ command: 'nice', args: ['-n', '10', command, ...args], timeoutMs: BUILD_TIMEOUT_MS }, signal);
-  await nice(KUBE_UP, ['base-image', BUILD_BASE]);
-  await slimBase(nice);
+  const builder = new ImageBuilder(signal);
+  await builder.bases();
   const context = join(work, 'parts-image');
   await bundleParts(context);
-  await nice(KUBE_UP, ['image', PARTS, context, '--build-arg', `BASE_IMAGE=${BUILD_BASE}`]);
-  const bases = ['--build-arg', `BUILD_IMAGE=${BUILD_BASE}`, '--build-arg', `BASE_IMAGE=${RUNTIME_BASE}`];
-  await nice(KUBE_UP, ['image', SKIFF, ROOT, '-f', join(ROOT, 'deploy/image/Dockerfile'), ...bases]);
-  return { skiff: SKIFF, parts: PARTS, skiffBytes: await unpackedBytes(SKIFF, signal) };
+  const parts = `${PARTS}:${await digestOf(context)}`;
+  await builder.once(parts, () => builder.kubeUp('build-image', parts, context, '--build-arg', `BASE_IMAGE=${MACHINE_BASE}`));
+  await builder.kubeUp('push-image', parts);
+  if (build) await builder.product(SKIFF, ROOT);
+  await builder.kubeUp('push-image', SKIFF);
+  return { skiff: SKIFF, parts, skiffBytes: await unpackedBytes(SKIFF, signal) };
 }
 
-/** What a run before has left in the node. */
-export function presentImages(): Images {
-  return { skiff: SKIFF, parts: PARTS, skiffBytes: undefined };
+/**
+ * Builds the image of another version from its checkout, by its own Dockerfile, once. `SKIFF_E2E_PREVIOUS_IMAGE` names one that the
+ * cluster can pull instead. Undefined: a given cluster, and none was named for it.
+ */
+export async function buildPreviousImage(checkout: string, commit: string, signal: AbortSignal): Promise<string | undefined> {
+  const { SKIFF_E2E_PREVIOUS_IMAGE: given = '', SKIFF_E2E_IMAGE: present = '' } = process.env;
+  if (given !== '') return given;
+  if (present !== '') return undefined;
+  const builder = new ImageBuilder(signal);
+  await builder.bases();
+  const name = `${PREVIOUS}:${commit}`;
+  await builder.once(name, () => builder.product(name, checkout));
+  await builder.kubeUp('push-image', name);
+  return name;
+}
+
+class ImageBuilder {
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  kubeUp(...args: readonly string[]): Promise<string> {
+    return output({ command: 'nice', args: ['-n', '5', KUBE_UP, ...args], timeoutMs: BUILD_TIMEOUT_MS }, this.#signal);
+  }
+
+  /** Builds what buildah does not have, and drops what it has under the same name from runs before. */
+  async once(image: string, build: () => Promise<unknown>): Promise<void> {
+    const [repository = ''] = image.split(/:(?=[^/]+$)/);
+    const had = (await this.#buildah('images', '--format', '{{.Name}}:{{.Tag}}')).split('\n').filter((name) => name.startsWith(`${repository}:`));
+    if (had.includes(image)) return;
+    await build();
+    for (const old of had) await this.#buildah('rmi', old);
+  }
+
+  /** The machine that npm and the compiler run on, as `node:24-bookworm` has them, and one as bare as `debian:12-slim`. */
+  async bases(): Promise<void> {
+    await this.kubeUp('image-tools');
+    await this.once(MACHINE_BASE, () => this.kubeUp('base-image', MACHINE_BASE));
+    const compiler = ['--build-arg', `BASE_IMAGE=${MACHINE_BASE}`, '-f', join(PARTS_FOLDER, 'build-base.Dockerfile')];
+    await this.once(BUILD_BASE, () => this.kubeUp('build-image', BUILD_BASE, PARTS_FOLDER, ...compiler));
+    await this.once(RUNTIME_BASE, () => this.#slimBase());
+  }
+
+  product(image: string, checkout: string): Promise<string> {
+    const bases = ['--build-arg', `BUILD_IMAGE=${BUILD_BASE}`, '--build-arg', `BASE_IMAGE=${RUNTIME_BASE}`];
+    return this.kubeUp('build-image', image, checkout, '-f', join(checkout, 'deploy/image/Dockerfile'), ...bases);
+  }
+
+  /** What base-image has bootstrapped, without the Node and npm that it adds. */
+  async #slimBase(): Promise<void> {
+    const cache = process.env.SKIFF_CLUSTER_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'skiff-cluster');
+    const container = (await this.#buildah('from', 'scratch')).trim();
+    try {
+      await this.#buildah('add', '-q', container, join(cache, 'images/debian-bookworm.tar'), '/');
+      await this.#buildah('commit', '-q', container, RUNTIME_BASE);
+    } finally {
+      await this.#buildah('rm', container);
+    }
+  }
+
+  #buildah(...args: readonly string[]): Promise<string> {
+    return output({ command: 'buildah', args, timeoutMs: BUILD_TIMEOUT_MS }, this.#signal);
+  }
+}
+
+async function digestOf(folder: string): Promise<string> {
+  const digest = createHash('sha256');
+  for (const name of (await readdir(folder)).sort()) digest.update(`${name}\0`).update(await readFile(join(folder, name)));
+  return digest.digest('hex').slice(0, 12);
 }
 
 async function unpackedBytes(image: string, signal: AbortSignal): Promise<number> {
@@ -49,17 +125,5 @@ async function unpackedBytes(image: string, signal: AbortSignal): Promise<number
     return Number.parseInt(await output({ command: 'du', args: ['-sxB1', folder] }, signal), 10);
   } finally {
     await output({ command: 'buildah', args: ['rm', container] });
-  }
-}
-
-/** What base-image has bootstrapped, without the Node and npm that it adds: as bare as `debian:12-slim`. */
-async function slimBase(run: (command: string, args: readonly string[]) => Promise<string>): Promise<void> {
-  const cache = process.env.SKIFF_CLUSTER_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'skiff-cluster');
-  const container = (await run('buildah', ['from', 'scratch'])).trim();
-  try {
-    await run('buildah', ['add', '-q', container, join(cache, 'images/debian-bookworm.tar'), '/']);
-    await run('buildah', ['commit', '-q', container, RUNTIME_BASE]);
-  } finally {
-    await run('buildah', ['rm', container]);
   }
 }

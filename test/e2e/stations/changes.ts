@@ -6,7 +6,6 @@ import { forwardPort, type PortForward } from '../cluster/port-forward.ts';
 import { ENDPOINT, NAMESPACE, type Stage } from '../stage.ts';
 import { SERVER_PODS } from './rolling.ts';
 
-const ROUNDS = 5;
 const USERS = 20;
 const LIMIT_MS = 5_000;
 const LOGIN_TIMEOUT_MS = 10_000;
@@ -29,15 +28,15 @@ interface Member {
   readonly change: Change;
 }
 
-/** 100 changes of users who have a session on every pod: each session ends, and no pod lets them in again. */
-export async function changeUsers({ kube, checks, signal }: Stage): Promise<void> {
+/** Changes of users, 20 in a round, who have a session on every pod: each session ends, and no pod lets them in again. */
+export async function changeUsers({ kube, checks, signal }: Stage, rounds: number): Promise<void> {
   const pods = await servingPods(kube);
   const forwards: PortForward[] = [];
   try {
     for (const pod of pods) forwards.push(await forwardPort({ kube, namespace: NAMESPACE, target: `pod/${pod}`, port: SERVER_PORT }));
     const latencies: number[] = [];
     let letIn = 0;
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < rounds; round++) {
       const members = Array.from({ length: USERS }, (_, index): Member => {
         const change = CHANGES[index % CHANGES.length] ?? (() => undefined);
         return { name: `change-${round}-${index}`, key: generateHostKey(), change };
@@ -47,7 +46,7 @@ export async function changeUsers({ kube, checks, signal }: Stage): Promise<void
       letIn += outcome.letIn;
     }
     latencies.sort((left, right) => left - right);
-    checks.add('changes of users with a live session on each pod', latencies.length, '', `== ${ROUNDS * USERS}`);
+    checks.add('changes of users with a live session on each pod', latencies.length, '', `== ${rounds * USERS}`);
     checks.add('changes: effective on all pods, median', latencies[Math.floor(latencies.length / 2)] ?? GIVE_UP_MS, 'ms');
     checks.add('changes: effective on all pods, p99', latencies[Math.ceil(latencies.length * 0.99) - 1] ?? GIVE_UP_MS, 'ms', `<= ${LIMIT_MS}`);
     checks.add('changes: logins let in afterwards', letIn, '', '== 0');

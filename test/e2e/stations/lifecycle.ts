@@ -1,4 +1,4 @@
-import { CHART, ENDPOINT, NAMESPACE, RELEASE, type Stage, SYSTEM_NAMESPACE } from '../stage.ts';
+import { chartOf, ENDPOINT, NAMESPACE, RELEASE, type Stage, SYSTEM_NAMESPACE } from '../stage.ts';
 import type { Partners } from './main-job.ts';
 
 /** `helm test` sends a file by itself; `helm upgrade` disturbs nobody; `helm uninstall` leaves data and service. */
@@ -12,9 +12,21 @@ export async function testChart({ kube, checks }: Stage): Promise<void> {
   checks.add('helm test: a real upload', (performance.now() - startedAt) / 1_000, 's', '<= 60');
 }
 
-export async function upgradeAndUninstall({ kube, checks, client }: Stage, { alice }: Partners): Promise<void> {
+export async function upgradeAndUninstall({ kube, checks, client, product }: Stage, { alice }: Partners): Promise<void> {
   const session = client.sftp(alice, ['!sleep 20', 'pwd']);
-  await kube.helm(['upgrade', RELEASE, CHART, '-n', SYSTEM_NAMESPACE, '--reuse-values', '--set', 'operator.logLevel=debug', '--wait', '--timeout', '3m']);
+  await kube.helm([
+    'upgrade',
+    RELEASE,
+    chartOf(product),
+    '-n',
+    SYSTEM_NAMESPACE,
+    '--reuse-values',
+    '--set',
+    'operator.logLevel=debug',
+    '--wait',
+    '--timeout',
+    '3m',
+  ]);
   const survived = (await session).exitCode === 0;
   checks.add('helm upgrade: a live session goes on', survived ? 1 : 0, 'of 1', '== 1');
   const said = await kube.helm(['get', 'notes', RELEASE, '-n', SYSTEM_NAMESPACE]);

@@ -33,7 +33,7 @@ export async function applyQuickstart(stage: Stage, clientAddress: string): Prom
     const seen = await kube.run(['-n', NAMESPACE, 'get', 'sftpendpoints,sftpusers,eventroutes,pods', '-o', 'wide']);
     throw new Error(`the quickstart did not become Ready\n${seen}`, { cause: error });
   }
-  checks.add('quickstart: kubectl apply until all conditions are Ready', (performance.now() - startedAt) / 1_000, 's', '<= 120');
+  checks.add(`quickstart of ${stage.product.name}: kubectl apply until all conditions are Ready`, (performance.now() - startedAt) / 1_000, 's', '<= 120');
 }
 
 export async function findPartners({ kube, keyFile, password }: Stage): Promise<Partners> {
@@ -91,7 +91,7 @@ export interface Delivery {
 }
 
 /** What the application pod has been sent. */
-async function deliveries(kube: Stage['kube']): Promise<readonly Delivery[]> {
+export async function deliveries(kube: Stage['kube']): Promise<readonly Delivery[]> {
   const inbox = await forwardPort({ kube, namespace: NAMESPACE, target: 'service/file-inbox', port: 8080 });
   try {
     const received: unknown = await (await fetch(`http://127.0.0.1:${inbox.port}/received`, { signal: AbortSignal.timeout(10_000) })).json();

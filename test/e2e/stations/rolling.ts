@@ -7,13 +7,12 @@ import { ENDPOINT, NAMESPACE, type Stage } from '../stage.ts';
 import { type Partners, sha256 } from './main-job.ts';
 
 const REPLICAS = 3;
-const CONNECTS = 200;
 const AT_ONCE = 3;
 const LONG_TRANSFERS = 4;
 const LONG_BYTES = 8 * 1024 * 1024;
 /** With -l, in Kbit/s: 8 MiB take some 25 s. */
 const LONG_KBITS = 2_600;
-const DEPLOYMENT = `deployment/skiff-${ENDPOINT}`;
+export const DEPLOYMENT = `deployment/skiff-${ENDPOINT}`;
 export const SERVER_PODS = `app.kubernetes.io/instance=skiff-${ENDPOINT},app.kubernetes.io/component=sftp-server`;
 
 interface Tally {
@@ -23,7 +22,7 @@ interface Tally {
 }
 
 /** Three replicas; strict-host-key logins and slow transfers while pods are deleted and the Deployment rolls. */
-export async function rollUnderLoad(stage: Stage, { alice }: Partners): Promise<void> {
+export async function rollUnderLoad(stage: Stage, { alice }: Partners, connects: number): Promise<void> {
   const { kube, checks } = stage;
   await kube.run(['-n', NAMESPACE, 'patch', 'sftpendpoint', ENDPOINT, '--type=merge', '-p', JSON.stringify({ spec: { replicas: REPLICAS } })]);
   await kube.eventually('third replica', async () => {
@@ -32,18 +31,18 @@ export async function rollUnderLoad(stage: Stage, { alice }: Partners): Promise<
   });
   const tally: Tally = { connected: 0, mismatches: 0, failures: [] };
   const transfers = sendSlowly(stage, alice);
-  const logins = logInMany(stage, alice, tally);
+  const logins = logInMany(stage, alice, { connects, tally });
   const disturbances = disturb(stage);
   const [cut] = await Promise.all([transfers, logins, disturbances]);
-  checks.add('rolling: strict-host-key logins while pods are deleted and the Deployment rolls', tally.connected, 'of 200', `== ${CONNECTS}`);
+  checks.add('rolling: strict-host-key logins while pods are deleted and the Deployment rolls', tally.connected, `of ${connects}`, `== ${connects}`);
   checks.add('rolling: host-key mismatches', tally.mismatches, '', '== 0');
   checks.add('rolling: transfers cut inside the grace period', cut, `of ${LONG_TRANSFERS}`, '== 0');
   if (tally.failures.length > 0) console.error(tally.failures.slice(0, 5).join('\n'));
 }
 
-async function logInMany({ client }: Stage, login: Login, tally: Tally): Promise<void> {
+async function logInMany({ client }: Stage, login: Login, { connects, tally }: { readonly connects: number; readonly tally: Tally }): Promise<void> {
   const strict: Login = { ...login, options: ['-o', 'StrictHostKeyChecking=yes'] };
-  let left = CONNECTS;
+  let left = connects;
   const worker = async (): Promise<void> => {
     while (left > 0) {
       left -= 1;

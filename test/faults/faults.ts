@@ -7,6 +7,7 @@ import { Checks } from '../support/checks.ts';
 import { type FaultRig, startFaultRig } from './fault-rig.ts';
 import { Random } from './random.ts';
 import { crashPoints } from './scenarios/crash-points.ts';
+import { directoryRenames } from './scenarios/directory-renames.ts';
 import { nameChanges } from './scenarios/name-changes.ts';
 import { blobFaults, DUPLICATE_WINDOW_MS, databaseDown, serviceBusDown } from './scenarios/outages.ts';
 import type { Scenario } from './scenarios/scenario.ts';
@@ -14,7 +15,7 @@ import { storm } from './scenarios/storm.ts';
 import { twoWriters } from './scenarios/two-writers.ts';
 import { zombies } from './scenarios/zombies.ts';
 
-const SCENARIOS: readonly Scenario[] = [crashPoints, nameChanges, zombies, twoWriters, blobFaults, databaseDown, serviceBusDown, storm];
+const SCENARIOS: readonly Scenario[] = [crashPoints, nameChanges, directoryRenames, zombies, twoWriters, blobFaults, databaseDown, serviceBusDown, storm];
 
 const { values } = parseArgs({
   options: { long: { type: 'boolean', default: false }, only: { type: 'string', multiple: true }, seed: { type: 'string' } },

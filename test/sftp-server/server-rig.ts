@@ -17,7 +17,7 @@ import { parseSkiffEvent } from '@skiff/model/parse-file-event';
 import type { UserRow } from '@skiff/model/resource-rows';
 import { isFileEvent, type SkiffEvent } from '@skiff/model/skiff-event';
 import type { InstanceId } from '@skiff/model/upload-state';
-import { systemClock } from '@skiff/runtime/clock';
+import { type Clock, systemClock } from '@skiff/runtime/clock';
 import { noFailpoints } from '@skiff/runtime/failpoint';
 import { silentLogger } from '@skiff/runtime/logger';
 import { ByteBudget } from '@skiff/sftp-server/byte-budget';
@@ -58,6 +58,8 @@ export interface ServerRig {
 }
 
 export interface RigProps {
+  /** Default: the system's. */
+  readonly clock?: Clock;
   readonly store?: FileStore;
   readonly settings?: Partial<EndpointSettings>;
 }
@@ -69,6 +71,7 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
   const client = new OpenSshClient(join(dir, 'client'));
   const ann = await makeAnn(client);
   const store = props.store ?? createMemoryStore();
+  const clock = props.clock ?? systemClock;
   const bus = createMemoryBus();
   const resources = createResourceRepository(database.database);
   const registry = createInstanceRegistry(database.database);
@@ -86,12 +89,12 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
       log: createOperationLog(database.database),
       resources,
       registry,
-      lease: await acquireLease({ instance, mode: 'test', registry, clock: systemClock, logger: silentLogger }),
+      lease: await acquireLease({ instance, mode: 'test', registry, clock, logger: silentLogger }),
       publisher: bus.publisher,
       hostKeys,
       verifyPassword,
       budget: new ByteBudget(96 * MIB),
-      clock: systemClock,
+      clock,
       logger: silentLogger,
       failpoints: noFailpoints,
     });

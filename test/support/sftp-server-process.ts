@@ -55,37 +55,43 @@ export async function prepareServerSite(props: ServerProcessProps): Promise<Serv
   const settings = testEndpoint({ storage: props.storage, events: props.events });
   let started = 0;
   const processes: SkiffProcess[] = [];
+  const startOne = async (env: Readonly<Record<string, string>>, main: string | undefined): Promise<ServerProcess> => {
+    const port = await freePort();
+    const settingsFile = join(props.dir, `endpoint-${++started}.json`);
+    writeFileSync(settingsFile, JSON.stringify({ ...settings, port }));
+    const process = new SkiffProcess({
+      args: ['sftp-server'],
+      ...(main === undefined ? {} : { main }),
+      ...(props.nodeFlags === undefined ? {} : { nodeFlags: props.nodeFlags }),
+      env: {
+        SKIFF_DATABASE_URL: props.databaseUrl.reveal(),
+        SKIFF_ENDPOINT_FILE: settingsFile,
+        SKIFF_HOST_KEY_FILES: hostKeyFile,
+        SKIFF_LISTEN_HOST: '127.0.0.1',
+        SKIFF_DRAIN_GRACE_SECONDS: '2',
+        ...props.env,
+        ...env,
+      },
+    });
+    processes.push(process);
+    try {
+      await process.waitFor('listening SFTP server', (line) => line.msg === 'SFTP server listening', 30_000);
+    } catch (error) {
+      await process.kill();
+      throw error;
+    }
+    return { process, ...ann.loginsTo(port) };
+  };
   return {
     endpointId,
     settings,
     putUser,
-    async start(env = {}, main?: string) {
-      const port = await freePort();
-      const settingsFile = join(props.dir, `endpoint-${++started}.json`);
-      writeFileSync(settingsFile, JSON.stringify({ ...settings, port }));
-      const process = new SkiffProcess({
-        args: ['sftp-server'],
-        ...(main === undefined ? {} : { main }),
-        ...(props.nodeFlags === undefined ? {} : { nodeFlags: props.nodeFlags }),
-        env: {
-          SKIFF_DATABASE_URL: props.databaseUrl.reveal(),
-          SKIFF_ENDPOINT_FILE: settingsFile,
-          SKIFF_HOST_KEY_FILES: hostKeyFile,
-          SKIFF_LISTEN_HOST: '127.0.0.1',
-          SKIFF_DRAIN_GRACE_SECONDS: '2',
-          ...props.env,
-          ...env,
-        },
-      });
-      processes.push(process);
-      try {
-        await process.waitFor('listening SFTP server', (line) => line.msg === 'SFTP server listening', 30_000);
-      } catch (error) {
-        await process.kill();
+    // The port was free when it was chosen; on a busy machine somebody else may have taken it before the server was up.
+    start: (env = {}, main?: string) =>
+      startOne(env, main).catch((error: unknown) => {
+        if (error instanceof Error && error.message.includes('EADDRINUSE')) return startOne(env, main);
         throw error;
-      }
-      return { process, ...ann.loginsTo(port) };
-    },
+      }),
     async close() {
       await Promise.all(processes.map((one) => one.kill()));
       await database.close();

@@ -72,6 +72,37 @@ describe('the chart', () => {
     await assert.rejects(render(helm), /database\.urlSecret\.name is required: .*kubectl create secret/);
   });
 
+  it('monitors operator and endpoints, and alerts, as the golden file holds', async () => {
+    const monitoring = ['PodMonitor', 'PrometheusRule'].flatMap((kind) => ['--api-versions', `monitoring.coreos.com/v1/${kind}`]);
+    const labels = ['--set', 'metrics.prometheusRule.labels.release=prometheus'];
+    const manifests = parse(await render(helm, [...DATABASE, ...NAMESPACES, ...monitoring, ...labels]));
+    assertGolden(
+      'monitoring',
+      manifests.filter(({ kind }) => kind === 'PodMonitor' || kind === 'PrometheusRule'),
+    );
+    const off = ['--set', 'metrics.prometheusRule.enabled=false'];
+    assert.ok(!(await render(helm, [...DATABASE, ...monitoring, ...off])).includes('PrometheusRule'));
+    assert.ok(!(await render(helm, DATABASE)).includes('PrometheusRule'));
+    // Without namespaces of endpoints there is nobody to ask but the operator.
+    const alone = parse(await render(helm, [...DATABASE, ...monitoring])).filter(({ kind }) => kind === 'PodMonitor');
+    assert.deepEqual(
+      alone.map(({ metadata }) => metadata.name),
+      ['skiff-operator'],
+    );
+  });
+
+  it('alerts on metrics that the program has', async () => {
+    const rendered = await render(helm, [...DATABASE, '--api-versions', 'monitoring.coreos.com/v1/PrometheusRule']);
+    const asked = new Set(rendered.match(/\bskiff_[a-z_]+/g));
+    assert.ok(asked.size >= 7, [...asked].join());
+    const packages = join(CHART, '../../packages');
+    const sources = readdirSync(packages, { recursive: true, encoding: 'utf8' }).filter(
+      (name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.includes('node_modules'),
+    );
+    const known = sources.map((name) => readFileSync(join(packages, name), 'utf8')).join('\n');
+    for (const name of asked) assert.ok(known.includes(`name: '${name}'`), name);
+  });
+
   it('makes a PodMonitor only where the cluster knows that kind', async () => {
     const kinds = (rendered: string): readonly string[] => parse(rendered).map(({ kind }) => kind);
     assert.ok(!kinds(await render(helm, DATABASE)).includes('PodMonitor'));

@@ -4,7 +4,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventSchema } from '@skiff/model/event-reference';
 import type { BlobName } from '@skiff/model/virtual-path';
+import { Compile } from 'typebox/compile';
 import type { ServerProcess } from '../support/sftp-server-process.ts';
 import { type MainJobRig, startMainJobRig } from './main-job-rig.ts';
 
@@ -51,6 +53,8 @@ test(`${FILES} files of 4 KiB are ${FILES} blobs, ${FILES} unique events and ${F
   assert.equal(new Set(delivered.map((event) => event.id)).size, FILES);
   assert.equal(new Set(delivered.map((event) => event.data.path)).size, FILES);
   assert.equal(delivered.length, FILES);
+  const uploaded = Compile(eventSchema('dev.skiff.file.uploaded'));
+  for (const event of delivered) assert.ok(uploaded.Check(event), JSON.stringify(event));
   assert.equal(await server.process.stop(), 0);
   assert.equal(await router.stop(), 0);
 });

@@ -327,6 +327,23 @@ describe('operation log', () => {
     }
   });
 
+  it('tells the age of the oldest event that waits, also behind one of a lower sequence that was committed late', async () => {
+    const endpointId = ++endpoints;
+    assert.deepEqual(await log.outboxStatus(endpointId), { waiting: 0, oldestAgeMs: 0, refused: 0 });
+    const late = sampleIntent({ path: '/late', endpointId, planned: true });
+    const ref = await begin(late);
+    const old = await commit(endpointId, '/old');
+    await test.database.queries
+      .updateTable('operations')
+      .set({ updated_at: sql<Date>`updated_at - INTERVAL 90 SECOND` })
+      .where('id', '=', Buffer.from(old, 'hex'))
+      .execute();
+    await log.committed(ref, { etag: '"1"' });
+    const { waiting, oldestAgeMs } = await log.outboxStatus(endpointId);
+    assert.equal(waiting, 2);
+    assert.ok(oldestAgeMs >= 90_000 && oldestAgeMs < 180_000, `${oldestAgeMs} ms`);
+  });
+
   it('finishes an operation whose event nobody wants: no lock, no event, no row for ever', async () => {
     const endpointId = ++endpoints;
     const intents = ['/quiet', '/told'].map((path) => sampleIntent({ path, endpointId, planned: true }));

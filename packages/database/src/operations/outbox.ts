@@ -103,16 +103,20 @@ export async function readmitRefused(database: Database, endpointId: number): Pr
   return Number(result.numUpdatedRows);
 }
 
-/** Counted in the index alone; the age is that of the row with the lowest sequence. */
+/** Recovery may commit late what drew a low sequence long ago: the lowest of those that wait is not always the oldest. */
+const OLDEST_AMONG = 100;
+
+/** Counted in the index alone; the age is the greatest among the rows with the lowest sequences. 0 when none waits. */
 export async function outboxStatus(database: Database, endpointId: number): Promise<OutboxStatus> {
   return database.repeatable(async (queries) => {
     const counted = await sql<{ waiting: string }>`
       SELECT COUNT(*) AS waiting FROM operations FORCE INDEX (operations_unfinished_and_outbox)
       WHERE endpoint_id = ${endpointId} AND state = 'committed'`.execute(queries);
-    const oldest = await sql<{ age: string }>`
-      SELECT TIMESTAMPDIFF(MICROSECOND, updated_at, UTC_TIMESTAMP(3)) AS age
-      FROM operations FORCE INDEX (operations_unfinished_and_outbox)
-      WHERE endpoint_id = ${endpointId} AND state = 'committed' ORDER BY sequence LIMIT 1`.execute(queries);
+    const oldest = await sql<{ age: string | null }>`
+      SELECT MAX(age) AS age FROM (
+        SELECT TIMESTAMPDIFF(MICROSECOND, updated_at, UTC_TIMESTAMP(3)) AS age
+        FROM operations FORCE INDEX (operations_unfinished_and_outbox)
+        WHERE endpoint_id = ${endpointId} AND state = 'committed' ORDER BY sequence LIMIT ${sql.lit(OLDEST_AMONG)}) AS first`.execute(queries);
     const refused = await sql<{ refused: string }>`
       SELECT COUNT(*) AS refused FROM operations FORCE INDEX (operations_unfinished_and_outbox)
       WHERE endpoint_id = ${endpointId} AND state = 'refused'`.execute(queries);

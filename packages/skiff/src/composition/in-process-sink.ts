@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { OutboxStatus } from '@skiff/database/operation-log';
 import type { ResourceRepository } from '@skiff/database/resource-rows';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
 import { errorCodeOf } from '@skiff/model/error-code';
@@ -92,6 +93,20 @@ export class InProcessSink implements EndpointSink {
 
   running(): Promise<readonly string[]> {
     return Promise.resolve([...this.#running.keys()]);
+  }
+
+  get sessionCount(): number {
+    return [...this.#running.values()].reduce((sum, { server }) => sum + server.server.sessionCount, 0);
+  }
+
+  /** Of all endpoints together. */
+  async outbox(): Promise<OutboxStatus> {
+    const all = await Promise.all([...this.#running.values()].map(({ server }) => server.outbox()));
+    return {
+      waiting: all.reduce((sum, { waiting }) => sum + waiting, 0),
+      oldestAgeMs: Math.max(0, ...all.map(({ oldestAgeMs }) => oldestAgeMs)),
+      refused: all.reduce((sum, { refused }) => sum + refused, 0),
+    };
   }
 
   /** Nothing here changes by itself: the operator's resync asks again. */

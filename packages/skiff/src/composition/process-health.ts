@@ -1,8 +1,7 @@
 import type { OutboxStatus } from '@skiff/database/operation-log';
 import { type BackgroundTask, startBackgroundTask } from '@skiff/runtime/background-task';
 import { startHealthServer } from '@skiff/runtime/health';
-import type { Logger } from '@skiff/runtime/logger';
-import { createMetrics, type Metrics } from '@skiff/runtime/metrics';
+import { OutboxWatch } from './outbox-watch.ts';
 import type { ProcessParts } from './process-parts.ts';
 
 const OUTBOX_EVERY_MS = 5_000;
@@ -17,7 +16,7 @@ export interface ProcessHealth {
   stop(): Promise<void>;
 }
 
-/** What an SFTP server is watched by. */
+/** What SFTP servers are watched by. */
 export interface Watched {
   readonly sessions: () => number;
   /** Events that wait for the bus, and those that it refused. */
@@ -29,9 +28,8 @@ export interface Watched {
  * database is alive and not ready, and restarting it would help nobody.
  */
 export async function startProcessHealth(parts: ProcessParts): Promise<ProcessHealth> {
-  const { configuration, logger, budget } = parts;
+  const { configuration, logger, metrics, budget } = parts;
   let state: string | undefined = 'starting';
-  const metrics = createMetrics({ defaults: true });
   metrics.sampledGauge({ name: 'skiff_transfer_memory_free_bytes', help: 'Bytes of the transfer budget that nobody holds.', read: () => budget.freeBytes });
   let task: BackgroundTask | undefined;
   const { healthPort } = configuration;
@@ -39,7 +37,7 @@ export async function startProcessHealth(parts: ProcessParts): Promise<ProcessHe
   return {
     watch({ sessions, outbox }) {
       metrics.sampledGauge({ name: 'skiff_sftp_sessions', help: 'Live SFTP sessions of this process.', read: sessions });
-      task = watchOutbox(metrics, outbox, logger);
+      task = watchOutbox(parts, outbox);
     },
     ready() {
       state = undefined;
@@ -54,25 +52,8 @@ export async function startProcessHealth(parts: ProcessParts): Promise<ProcessHe
   };
 }
 
-function watchOutbox(metrics: Metrics, outbox: Watched['outbox'], logger: Logger): BackgroundTask {
-  let status: OutboxStatus = { waiting: 0, oldestAgeMs: 0, refused: 0 };
-  metrics.sampledGauge({ name: 'skiff_outbox_events', help: 'Committed events that are not published yet.', read: () => status.waiting });
-  metrics.sampledGauge({
-    name: 'skiff_outbox_oldest_age_seconds',
-    help: 'Age of the oldest event that is not published yet; alert above 60.',
-    read: () => status.oldestAgeMs / 1000,
-  });
-  metrics.sampledGauge({
-    name: 'skiff_outbox_refused_events',
-    help: 'Events that the bus refused, such as for their size; alert above 0. The log and the rows say why.',
-    read: () => status.refused,
-  });
-  return startBackgroundTask({
-    name: 'outbox-metric',
-    intervalMs: OUTBOX_EVERY_MS,
-    logger,
-    run: async () => {
-      status = await outbox();
-    },
-  });
+function watchOutbox({ metrics, clock, logger }: ProcessParts, read: Watched['outbox']): BackgroundTask {
+  const watch = new OutboxWatch({ clock, read });
+  watch.register(metrics);
+  return startBackgroundTask({ name: 'outbox-metric', intervalMs: OUTBOX_EVERY_MS, maxPauseMs: OUTBOX_EVERY_MS, logger, run: () => watch.refresh() });
 }

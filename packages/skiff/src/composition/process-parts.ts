@@ -11,11 +11,13 @@ import { type BackgroundTask, startBackgroundTask } from '@skiff/runtime/backgro
 import { type Clock, systemClock } from '@skiff/runtime/clock';
 import { type Failpoints, parseFailpoints } from '@skiff/runtime/failpoint';
 import type { Logger } from '@skiff/runtime/logger';
+import { createMetrics, type Metrics } from '@skiff/runtime/metrics';
 import type { Secret } from '@skiff/runtime/secret';
 import { ByteBudget } from '@skiff/sftp-server/byte-budget';
 import { acquireLease, type Lease, RENEW_EVERY_MS } from '@skiff/sftp-server/lease';
 import type { Configuration } from '../configuration/configuration.ts';
 import { openConfiguredDatabase } from './open-database.ts';
+import { createProcessCounters, type ProcessCounters } from './process-counters.ts';
 
 /** What a process has once, whatever runs in it. */
 export interface ProcessParts {
@@ -28,10 +30,13 @@ export interface ProcessParts {
   readonly budget: ByteBudget;
   readonly azure: TokenCredential;
   readonly verifyPassword: VerifyPassword;
+  readonly metrics: Metrics;
+  readonly counters: ProcessCounters;
 }
 
 export function createProcessParts(configuration: Configuration, logger: Logger, databaseUrl: Secret<string>): ProcessParts {
   const database = openConfiguredDatabase(configuration, logger, databaseUrl);
+  const metrics = createMetrics({ defaults: true });
   return {
     configuration,
     logger,
@@ -42,6 +47,8 @@ export function createProcessParts(configuration: Configuration, logger: Logger,
     budget: new ByteBudget(configuration.transferMemoryBytes),
     azure: createAzureCredential({ authorityHost: configuration.azureAuthorityHost, logger }),
     verifyPassword: createCachedVerifier({ verify: verifyPassword, clock: systemClock }),
+    metrics,
+    counters: createProcessCounters(metrics),
   };
 }
 

@@ -55,6 +55,7 @@ export async function startRouter(parts: ProcessParts, props: RouterParts): Prom
     clock,
     random: Math.random,
     logger,
+    metrics: parts.counters.router,
     instance: lease.instance,
     endpointId,
     failpoints,

@@ -57,6 +57,7 @@ export async function startSftpServer(parts: ProcessParts, props: ServerParts): 
       clock,
       logger,
       failpoints,
+      metrics: parts.counters.server,
     });
     await server.start({ port: settings.port, ...(configuration.listenHost === undefined ? {} : { host: configuration.listenHost }) });
     const housekeeping = startHousekeeping(log, logger);

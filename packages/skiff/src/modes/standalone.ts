@@ -130,6 +130,7 @@ async function runUntilStopped({ parts, folders, signal, signalled, health }: Ru
     deliveries: createDeliveryHistory(database),
     logger,
   });
+  health.watch({ sessions: () => sink.sessionCount, outbox: () => sink.outbox() });
   await operator.start(signal);
   logger.info({ manifests: folders.manifests, state: folders.state }, 'standalone running');
   health.ready();

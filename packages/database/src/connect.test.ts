@@ -162,3 +162,47 @@ describe('database connection', () => {
     assert.equal(echoed.rows[0]?.text, text);
   });
 });
+
+describe('a database for a process that may be suspended', () => {
+  const abandonedAfterMs = 1_000;
+  const countOf = async (name: string) =>
+    Number(
+      (
+        await test.database.queries
+          .selectFrom('endpoints')
+          .select((of) => of.fn.countAll().as('n'))
+          .where('name', '=', name)
+          .executeTakeFirstOrThrow()
+      ).n,
+    );
+
+  it('rolls back a transaction that says nothing for too long, before it goes on', async () => {
+    const database = openDatabase({ url: test.url, logger: silentLogger, poolSize: 1, abandonedAfterMs });
+    try {
+      const work = database.transaction(async (trx) => {
+        await trx.insertInto('endpoints').values({ namespace: 'suspended', name: 'half-done' }).execute();
+        await new Promise((resolve) => setTimeout(resolve, 3 * abandonedAfterMs));
+        await trx.insertInto('endpoints').values({ namespace: 'suspended', name: 'after-waking' }).execute();
+      });
+      await assert.rejects(work, (error) => error instanceof StoreError && error.code === 'unavailable');
+      assert.deepEqual([await countOf('half-done'), await countOf('after-waking')], [0, 0]);
+    } finally {
+      await database.close();
+    }
+  });
+
+  it('goes on with fresh connections after a rest', async () => {
+    const database = openDatabase({ url: test.url, logger: silentLogger, poolSize: 2, abandonedAfterMs });
+    try {
+      for (let rest = 0; rest < 2; rest++) {
+        await database.transaction(async (trx) => {
+          await sql`SELECT 1`.execute(trx);
+        });
+        await new Promise((resolve) => setTimeout(resolve, 2 * abandonedAfterMs));
+      }
+      await database.ping(AbortSignal.timeout(5_000));
+    } finally {
+      await database.close();
+    }
+  });
+});

@@ -25,6 +25,12 @@ export interface DatabaseConfig {
   readonly passwordProvider?: () => Promise<string>;
   /** Most connections of this process. */
   readonly poolSize: number;
+  /**
+   * The server ends a session that has said nothing for so long, and rolls back what it had begun (`wait_timeout`, whole seconds): a
+   * process that was suspended in a transaction cannot end it when it wakes. Our own idle connections are closed well before.
+   * Absent: as the server is set.
+   */
+  readonly abandonedAfterMs?: number;
   /** TLS; certificates are verified. Absent: no TLS, for loopback and sockets only. */
   readonly ssl?: { readonly ca?: string | undefined };
 }
@@ -70,11 +76,12 @@ export function openDatabase(config: DatabaseConfig): Database {
   const pool = new ConnectionPool({
     size: config.poolSize,
     acquireTimeoutMs: ACQUIRE_TIMEOUT_MS,
-    maxIdleMs: MAX_IDLE_MS,
+    maxIdleMs: Math.min(MAX_IDLE_MS, (config.abandonedAfterMs ?? Number.POSITIVE_INFINITY) / 2),
     open: async () => {
       const password = config.passwordProvider === undefined ? address.password : await askPassword(config.passwordProvider);
       const clearText = config.passwordProvider !== undefined;
-      return SqlConnection.open({ address, password, ssl, clearText, connectTimeoutMs: CONNECT_TIMEOUT_MS, queryTimeoutMs: QUERY_TIMEOUT_MS });
+      const timeouts = { connectTimeoutMs: CONNECT_TIMEOUT_MS, queryTimeoutMs: QUERY_TIMEOUT_MS, abandonedAfterMs: config.abandonedAfterMs };
+      return SqlConnection.open({ address, password, ssl, clearText, ...timeouts });
     },
   });
   const queries = new Kysely<Tables>({ dialect: poolDialect(pool) });

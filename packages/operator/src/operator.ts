@@ -55,6 +55,15 @@ export interface Operator {
   /** Stops the work, then the source. Endpoints go on running. */
   stop(): Promise<void>;
   endpoints(): EndpointViews;
+  /** What is left to do. */
+  work(): OperatorWork;
+}
+
+export interface OperatorWork {
+  /** Parts of endpoints that are worked on or wait for it. */
+  readonly pending: number;
+  /** Parts that failed and wait for their next attempt. */
+  readonly retrying: number;
 }
 
 const DEFAULT_RESYNC_MS = 60_000;
@@ -127,6 +136,11 @@ class LevelBasedOperator implements Operator {
         };
       },
     };
+  }
+
+  work(): OperatorWork {
+    const { size, retrying } = this.#queue;
+    return { pending: size - retrying, retrying };
   }
 
   /** Changes that come together are looked at together: one pass over the lists, not one per object. */

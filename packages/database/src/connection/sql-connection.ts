@@ -18,6 +18,8 @@ export interface SqlConnectionProps {
   readonly ssl: SslOptions | undefined;
   readonly connectTimeoutMs: number;
   readonly queryTimeoutMs: number;
+  /** The server ends a session that is silent for so long. `undefined`: as it is set. */
+  readonly abandonedAfterMs: number | undefined;
   /** The password is a token, which the server asks for in clear text; only ever sent over TLS. */
   readonly clearText: boolean;
 }
@@ -78,6 +80,7 @@ export class SqlConnection {
       await new Promise<void>((resolve, reject) => raw.connect((error) => (error === null ? resolve() : reject(error))));
       await connection.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED', []);
       await connection.query("SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE', innodb_lock_wait_timeout = 5", []);
+      if (props.abandonedAfterMs !== undefined) await connection.query('SET SESSION wait_timeout = ?', [Math.ceil(props.abandonedAfterMs / 1000)]);
       return connection;
     } catch (error) {
       connection.destroy();

@@ -77,3 +77,14 @@ test('stop aborts what runs, waits for it and drops the rest', async () => {
   queue.add('c');
   assert.deepEqual([runs, queue.size], [['a'], 0]);
 });
+
+test('tells what waits for its next attempt from what is under way', async () => {
+  let fails = true;
+  const queue = queueOf(() => Promise.resolve(fails ? 'retry' : 'done'));
+  queue.add('a');
+  queue.add('b');
+  await eventually(() => assert.deepEqual([queue.size, queue.retrying], [2, 2]));
+  fails = false;
+  await eventually(() => assert.deepEqual([queue.size, queue.retrying], [0, 0]));
+  await queue.stop();
+});

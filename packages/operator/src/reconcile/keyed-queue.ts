@@ -45,6 +45,13 @@ export class KeyedQueue {
     return this.#entries.size;
   }
 
+  /** Of these the ones that wait for their next attempt. */
+  get retrying(): number {
+    let count = 0;
+    for (const { timer } of this.#entries.values()) if (timer !== undefined) count += 1;
+    return count;
+  }
+
   add(key: string): void {
     if (this.#stopping.signal.aborted) return;
     const entry = this.#entries.get(key);

@@ -1,5 +1,27 @@
+import type { Database } from '@skiff/database/connect';
 import type { Fence } from '@skiff/kube/kube-client';
 import type { RowRepository } from '@skiff/operator/operator';
+
+/**
+ * How long the operator's sessions with the database may be silent, ms. Who leads may begin and end a transaction until 5 s before
+ * another can lead (15 s of lease, 10 s to renew it); suspended in between, it finds the transaction rolled back.
+ */
+export const ABANDONED_AFTER_MS = 4_000;
+
+/** Transactions that only the leader begins and only the leader commits; for a database opened with {@link ABANDONED_AFTER_MS}. */
+export function fencedDatabase(database: Database, fence: Fence): Database {
+  return {
+    ...database,
+    transaction: (work, options) =>
+      database.transaction(async (trx) => {
+        fence.assertHeld();
+        const result = await work(trx);
+        // Waiting for a lock may have taken longer than the lease lasts.
+        fence.assertHeld();
+        return result;
+      }, options),
+  };
+}
 
 /** Rows that only the leader writes. Reads are anybody's. */
 export function fencedRepository(repository: RowRepository, fence: Fence): RowRepository {

@@ -13,13 +13,14 @@ const ENTRA_SCOPE = 'https://ossrdbms-aad.database.windows.net/.default';
  * The installation's database, as the configuration says. Connects on first use. A TLS connection whose URL has no password logs in
  * by a token of the process's own identity; a token is asked for with each new connection.
  */
-export function openConfiguredDatabase(configuration: Configuration, logger: Logger, url: Secret<string>): Database {
+export function openConfiguredDatabase(configuration: Configuration, logger: Logger, url: Secret<string>, abandonedAfterMs?: number): Database {
   const { databaseCaFile, databasePoolSize } = configuration;
   const keyless = databaseCaFile !== undefined && !hasPassword(url);
   return openDatabase({
     url,
     logger,
     poolSize: databasePoolSize,
+    ...(abandonedAfterMs === undefined ? {} : { abandonedAfterMs }),
     ...(databaseCaFile === undefined ? {} : { ssl: { ca: readFileSync(databaseCaFile, 'utf8') } }),
     ...(keyless ? { passwordProvider: entraToken(configuration, logger) } : {}),
   });

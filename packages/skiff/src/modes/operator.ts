@@ -13,13 +13,13 @@ import { loadKubeTarget } from '@skiff/kube/kube-config';
 import { type Leadership, runElection } from '@skiff/kube/leader-election';
 import { createKubernetesSink } from '@skiff/operator/kubernetes-sink';
 import { createKubernetesSource } from '@skiff/operator/kubernetes-source';
-import { createOperator } from '@skiff/operator/operator';
+import { createOperator, type OperatorWork } from '@skiff/operator/operator';
 import { createSecretHostKeyStore } from '@skiff/operator/secret-host-key-store';
 import { systemClock } from '@skiff/runtime/clock';
 import { startHealthServer } from '@skiff/runtime/health';
 import type { Logger } from '@skiff/runtime/logger';
 import { createMetrics, type Metrics } from '@skiff/runtime/metrics';
-import { fencedRepository } from '../composition/fenced-repository.ts';
+import { ABANDONED_AFTER_MS, fencedDatabase, fencedRepository } from '../composition/fenced-repository.ts';
 import { openConfiguredDatabase } from '../composition/open-database.ts';
 import { type OperatorConfiguration, readOperatorConfiguration } from '../configuration/operator-configuration.ts';
 import type { ModeContext } from './mode.ts';
@@ -40,7 +40,10 @@ interface OperatorParts {
 interface Watched {
   leading: boolean;
   lastEventAgeMs: () => number;
+  work: () => OperatorWork;
 }
+
+const NO_WORK: OperatorWork = { pending: 0, retrying: 0 };
 
 /** `skiff operator`: turns the resources of a cluster into rows and workloads. Of all replicas one leads and writes, the others wait. */
 export async function runOperator({ configuration, environment, logger }: ModeContext): Promise<number> {
@@ -51,8 +54,8 @@ export async function runOperator({ configuration, environment, logger }: ModeCo
     () => stop.abort(),
   );
   const client = createKubeClient(await loadKubeTarget(settings.kube));
-  const database = openConfiguredDatabase(configuration, logger, settings.databaseUrl);
-  const watched: Watched = { leading: false, lastEventAgeMs: () => 0 };
+  const database = openConfiguredDatabase(configuration, logger, settings.databaseUrl, ABANDONED_AFTER_MS);
+  const watched: Watched = { leading: false, lastEventAgeMs: () => 0, work: () => NO_WORK };
   const { healthPort: port } = configuration;
   const health = port === undefined ? undefined : await startHealthServer({ port, ready: {}, metrics: operatorMetrics(watched), logger });
   try {
@@ -79,7 +82,7 @@ async function lead({ settings, client, database, logger, watched }: OperatorPar
   const sink = createKubernetesSink({ ...writing, source, context: workloads, databaseUrl });
   const operator = createOperator({
     source,
-    repository: fencedRepository(createResourceRepository(database), leadership),
+    repository: fencedRepository(createResourceRepository(fencedDatabase(database, leadership)), leadership),
     sink,
     hostKeys: createSecretHostKeyStore({ ...writing, generate: generateHostKey }),
     credentials: { readPublicKey, passwordHashProblem },
@@ -88,6 +91,7 @@ async function lead({ settings, client, database, logger, watched }: OperatorPar
   });
   watched.leading = true;
   watched.lastEventAgeMs = () => source.lastEventAgeMs();
+  watched.work = () => operator.work();
   try {
     await operator.start(signal);
     logger.info({ epoch: leadership.epoch, endpoints: source.endpoints().length, users: source.users().length }, 'leading');
@@ -95,6 +99,7 @@ async function lead({ settings, client, database, logger, watched }: OperatorPar
   } finally {
     watched.leading = false;
     watched.lastEventAgeMs = () => 0;
+    watched.work = () => NO_WORK;
     await operator.stop();
     await sink.stop();
   }
@@ -107,6 +112,16 @@ function operatorMetrics(watched: Watched): Metrics {
     name: 'skiff_operator_watch_age_seconds',
     help: 'Time since the API server was last heard of on the quietest watch; alert above 180.',
     read: () => watched.lastEventAgeMs() / 1000,
+  });
+  metrics.sampledGauge({
+    name: 'skiff_operator_work_pending',
+    help: 'Parts of endpoints that are worked on or wait for it; in steady state 0.',
+    read: () => watched.work().pending,
+  });
+  metrics.sampledGauge({
+    name: 'skiff_operator_work_retrying',
+    help: 'Parts of endpoints that failed and wait for their next attempt; conditions and log say why. Alert when it stays above 0.',
+    read: () => watched.work().retrying,
   });
   return metrics;
 }

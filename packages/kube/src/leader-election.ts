@@ -18,6 +18,8 @@ export interface ElectionTimings {
 /** As client-go's: a killed leader is replaced after 15 s and one look, about 18 s. */
 const DEFAULT_TIMINGS: ElectionTimings = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 };
 const REQUEST_TIMEOUT_MS = 5_000;
+/** Of a renewal: when a connection has silently died, there is time for a second attempt on a fresh one, whole, before the deadline. */
+const RENEW_TIMEOUT_MS = 3_000;
 
 export interface ElectionProps {
   readonly client: Pick<KubeClient, 'get' | 'create' | 'replace'>;
@@ -163,7 +165,7 @@ class Candidate {
       if (over.aborted) return;
       try {
         const record = { ...term.held.record, renewTime: microTime(clock.date()) };
-        term.renew(await this.#write(record, over, Math.min(REQUEST_TIMEOUT_MS, term.remainingMs)));
+        term.renew(await this.#write(record, over, Math.min(RENEW_TIMEOUT_MS, term.remainingMs)));
       } catch (error) {
         if (over.aborted) return;
         this.#logger.warn({ err: error, remainingMs: term.remainingMs }, 'lease was not renewed');

@@ -242,3 +242,15 @@ test('expiry shows in the status when its time comes', async () => {
   await eventually(() => assert.deepEqual(running.conditions('SftpUser', 'alice'), READY), 600);
   await eventually(() => assert.equal(running.conditions('SftpUser', 'alice').at(-1), 'Ready=False Expired'), 1500);
 });
+
+test('what is invalid is not tried again until its spec changes, what failed is', async () => {
+  await using root = await temporaryFolder();
+  await using running = await startTestOperator({ folder: root.path, repository: new MemoryRows() });
+  running.sink.readiness = { kind: 'notReady', reason: 'Invalid', message: 'no such disk' };
+  await running.write('all.yaml', ENDPOINT);
+  await eventually(() => assert.deepEqual(running.conditions('SftpEndpoint', 'main').at(-1), 'Ready=False Invalid'));
+  await eventually(() => assert.deepEqual(running.operator.work(), { pending: 0, retrying: 0 }));
+  running.sink.readiness = { kind: 'notReady', reason: 'ListenFailed', message: 'port 22 is in use' };
+  running.sink.tell('default/main');
+  await eventually(() => assert.deepEqual(running.operator.work(), { pending: 0, retrying: 1 }));
+});

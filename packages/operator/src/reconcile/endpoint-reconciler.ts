@@ -38,7 +38,8 @@ export async function reconcileEndpoint(
   const outcome = settings === undefined ? undefined : await apply(context, endpoint, settings, signal);
   const programmed = outcome === undefined ? NOTHING_APPLIED : programmedState(outcome.readiness, request.databaseProblem);
   const published = await publish();
-  const failed = outcome?.readiness.kind === 'notReady' && outcome.readiness.reason !== 'Pending';
+  // What is pending is told of by a watch, and what is invalid waits for another spec: trying again helps neither.
+  const failed = outcome?.readiness.kind === 'notReady' && outcome.readiness.reason !== 'Pending' && outcome.readiness.reason !== 'Invalid';
   return { retry: failed || outcome?.threw === true || !published, applied: outcome?.applied, removed: false };
 
   async function publish(): Promise<boolean> {

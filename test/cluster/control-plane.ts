@@ -16,6 +16,8 @@ export interface ControlPlane {
   readonly startMs: number;
   /** Process ids, for tests that stop or measure them; empty for a given cluster. */
   processIds(): Promise<Readonly<Record<'etcd' | 'kube-apiserver' | 'kube-controller-manager', number>> | undefined>;
+  /** Starts those processes again that a test has killed, with the state and the ports they had. Returns when the API server is ready. */
+  revive(): Promise<void>;
   /** Ends all processes and removes their state. A given cluster is left as it is. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -39,7 +41,15 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const given = process.env.SKIFF_TEST_KUBECONFIG;
   if (given !== undefined && given !== '' && options.apiServerArgs === undefined) {
     const kubeconfig = await readFile(given, 'utf8');
-    return { kubeconfigPath: given, kubeconfig, kubectl: 'kubectl', startMs: 0, processIds: async () => undefined, stop: async () => {} };
+    return {
+      kubeconfigPath: given,
+      kubeconfig,
+      kubectl: 'kubectl',
+      startMs: 0,
+      processIds: async () => undefined,
+      revive: async () => {},
+      stop: async () => {},
+    };
   }
   const state = await mkdtemp(join(tmpdir(), 'skiff-control-plane-'));
   const [apiPort, etcdPort, etcdPeerPort] = await freePorts();
@@ -74,6 +84,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
         'kube-apiserver': await processId(state, 'kube-apiserver'),
         'kube-controller-manager': await processId(state, 'kube-controller-manager'),
       }),
+      revive: () => runScript('kube-up.sh', ['control-plane'], { env, timeoutMs: 3 * 60_000 }),
       stop: () => {
         stopped ??= stop();
         return stopped;

@@ -46,9 +46,9 @@ describe('the operator on a Kubernetes API', () => {
   let rows: ResourceRepository;
 
   before(async () => {
-    rig = await OperatorRig.start(['default', 'shop']);
+    rig = await OperatorRig.start({ endpointNamespaces: ['default', 'shop'] });
     rows = createResourceRepository(rig.database.database);
-    operator = rig.startOperator('operator-0');
+    operator = await rig.startOperator('operator-0');
     await operator.waitFor('leadership', (line) => line.msg === 'leading');
   });
   after(() => rig?.[Symbol.asyncDispose]());
@@ -102,7 +102,7 @@ describe('the operator on a Kubernetes API', () => {
     const id = await rows.endpointId('default', 'partners');
     const before = [await rig.apiWrites(), await rows.revision(id)];
     assert.equal(await operator.stop(), 0);
-    operator = rig.startOperator('operator-1');
+    operator = await rig.startOperator('operator-1');
     await operator.waitFor('leadership', (line) => line.msg === 'leading');
     await sleep(4_000);
     assert.deepEqual([await rig.apiWrites(), await rows.revision(id)], before);

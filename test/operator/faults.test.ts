@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import type { ResourceRepository } from '@skiff/database/resource-rows';
 import { SftpUsers } from '@skiff/kube/resource-type';
@@ -8,10 +7,8 @@ import type { SkiffProcess } from '../support/skiff-process.ts';
 import { OperatorRig, until } from './operator-rig.ts';
 
 const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEthcl1iOBiiozvLb0pf1mbZ/5dFy3Y0mH7dyYRxR7yG';
-/** K1, K2 of the fault table. */
+/** K1 of the fault table. */
 const TAKEOVER_LIMIT_MS = 20_000;
-const CONVERGE_LIMIT_MS = 30_000;
-const OUTAGE_MS = 20_000;
 const STRANGE = 200;
 
 function user(name: string, spec: object = {}): object {
@@ -31,13 +28,13 @@ describe('the operator under faults', () => {
   const rowOf = async (name: string) => rows.findUser(await rows.endpointId('default', 'main'), name);
 
   before(async () => {
-    rig = await OperatorRig.start(['default']);
+    rig = await OperatorRig.start({ endpointNamespaces: ['default'] });
     rows = createResourceRepository(rig.database.database);
     const storage = { azureBlob: { account: 'contoso', container: 'files' } };
     await rig.apply({ apiVersion: 'skiff.dev/v1alpha1', kind: 'SftpEndpoint', metadata: { name: 'main', namespace: 'default' }, spec: { storage } });
-    operators.push(rig.startOperator('a'));
+    operators.push(await rig.startOperator('a'));
     await operators[0]?.waitFor('leadership', (line) => line.msg === 'leading');
-    operators.push(rig.startOperator('b'));
+    operators.push(await rig.startOperator('b'));
     await operators[1]?.waitFor('candidacy', (line) => line.msg === 'operator running');
   });
   after(() => rig?.[Symbol.asyncDispose]());
@@ -64,7 +61,7 @@ describe('the operator under faults', () => {
   it('writes nothing while it is frozen beyond its lease, and nothing after it wakes until it leads again', async () => {
     const [leader] = leaders();
     assert.ok(leader);
-    operators.push(rig.startOperator('c'));
+    operators.push(await rig.startOperator('c'));
     const successor = operators.at(-1);
     leader.signal('SIGSTOP');
     await successor?.waitFor('takeover', (line) => line.msg === 'leading', 30_000);
@@ -75,23 +72,6 @@ describe('the operator under faults', () => {
     await until('the row', true, async () => (await rowOf('woken')) !== undefined);
     const wrote = leader.lines.slice(lines).filter((line) => line.msg === 'rows written' || line.msg === 'object applied');
     assert.deepEqual(wrote, []);
-  });
-
-  it('survives an API server that is away, and converges within 30 s of its return', async () => {
-    const ids = await rig.controlPlane.processIds();
-    if (ids === undefined) return;
-    process.kill(ids['kube-apiserver'], 'SIGSTOP');
-    await sleep(OUTAGE_MS);
-    process.kill(ids['kube-apiserver'], 'SIGCONT');
-    const began = performance.now();
-    await until('the API server', 0, async () => (await rig.tryKubectl(['get', '--raw', '/readyz'])).code);
-    await rig.apply(user('afterwards'));
-    await until('the row', true, async () => (await rowOf('afterwards')) !== undefined, 60_000);
-    const ms = Math.round(performance.now() - began);
-    console.log(`in force ${ms} ms after the API server came back`);
-    assert.ok(ms <= CONVERGE_LIMIT_MS);
-    assert.ok(operators.filter((operator) => operator.running).length >= 2, 'nobody ended over it');
-    assert.ok(await rowOf('before'));
   });
 
   it(`is stuck on none of ${STRANGE} strange users, and each is told what is wrong`, async () => {

@@ -11,17 +11,40 @@ import { loadKubeTarget } from '@skiff/kube/kube-config';
 import type { KubeObject } from '@skiff/kube/kube-object';
 import type { ResourceType } from '@skiff/kube/resource-type';
 import { isRecord } from '@skiff/model/is-record';
+import type { Secret } from '@skiff/runtime/secret';
 import { parse } from 'yaml';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
 import { SkiffProcess } from '../support/skiff-process.ts';
+import { AUDIT_POLICY } from './scenarios/audit-log.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** Where the operator would be installed, and its name there. */
 const INSTALLED = { namespace: 'skiff-system', serviceAccount: 'skiff' };
 
+const AUDIT_LOG = 'audit.log';
+
 export interface Ran {
   readonly code: number;
   readonly output: string;
+}
+
+export interface OperatorRigProps {
+  /** Where the chart lets the operator run endpoints. */
+  readonly endpointNamespaces: readonly string[];
+  /** The API server keeps a log of every write of the operator's, see `scenarios/audit-log.ts`. A given cluster is then not used. */
+  readonly audited?: boolean;
+}
+
+export interface OperatorProcessProps {
+  /** The program's main module. Default: that of the sources. */
+  readonly main?: string;
+  /** In place of the rig's own. */
+  readonly databaseUrl?: Secret<string>;
+  /** Where the API server is reached, such as a proxy. Default: where it is. */
+  readonly apiPort?: number;
+  /** A token of its own, by which the API server's audit log tells the process apart. */
+  readonly token?: string;
+  readonly healthPort?: number;
 }
 
 /** A bare control plane with CRDs and the chart's RBAC, and a database: the operator runs on it as the ServiceAccount of an installation. */
@@ -33,6 +56,7 @@ export class OperatorRig implements AsyncDisposable {
   readonly #folder: string;
   readonly #operators: SkiffProcess[] = [];
   #server = new URL('https://localhost');
+  #certificateAuthority = '';
 
   private constructor(props: { readonly controlPlane: ControlPlane; readonly database: TestDatabase; readonly client: KubeClient; readonly folder: string }) {
     this.controlPlane = props.controlPlane;
@@ -41,15 +65,19 @@ export class OperatorRig implements AsyncDisposable {
     this.#folder = props.folder;
   }
 
-  /** `endpointNamespaces`: where the chart lets the operator run endpoints. */
-  static async start(endpointNamespaces: readonly string[]): Promise<OperatorRig> {
+  static async start({ endpointNamespaces, audited = false }: OperatorRigProps): Promise<OperatorRig> {
+    const folder = await mkdtemp(join(tmpdir(), 'skiff-operator-test-'));
+    const policy = join(folder, 'audit-policy.yaml');
+    await writeFile(policy, AUDIT_POLICY);
+    const apiServerArgs = [`--audit-policy-file=${policy}`, `--audit-log-path=${join(folder, AUDIT_LOG)}`];
     const database = await openTestDatabase();
-    const controlPlane = await startControlPlane().catch(async (error: unknown) => {
+    const controlPlane = await startControlPlane(audited ? { apiServerArgs } : {}).catch(async (error: unknown) => {
       await database.close();
+      await rm(folder, { recursive: true, force: true });
       throw error;
     });
     const client = createKubeClient(await loadKubeTarget({ kind: 'file', path: controlPlane.kubeconfigPath }));
-    const rig = new OperatorRig({ controlPlane, database, client, folder: await mkdtemp(join(tmpdir(), 'skiff-operator-test-')) });
+    const rig = new OperatorRig({ controlPlane, database, client, folder });
     try {
       await rig.#install(endpointNamespaces);
       return rig;
@@ -78,27 +106,57 @@ export class OperatorRig implements AsyncDisposable {
     const rendered = await run(join(dirname(this.controlPlane.kubectl), 'helm'), ['template', 'skiff', join(ROOT, 'charts', 'skiff'), ...values, ...shown]);
     if (rendered.code !== 0) throw new Error(rendered.output);
     await this.kubectl(['apply', '-f', '-'], rendered.output);
-    const token = (await this.kubectl(['create', 'token', INSTALLED.serviceAccount, '-n', INSTALLED.namespace, '--duration', '2h'])).output.trim();
     const { server, certificateAuthority } = clusterOf(this.controlPlane.kubeconfig);
-    const files = { token, 'ca.crt': certificateAuthority, namespace: INSTALLED.namespace };
-    for (const [name, content] of Object.entries(files)) await writeFile(join(this.#folder, name), content, { mode: 0o600 });
     this.#server = server;
+    this.#certificateAuthority = certificateAuthority;
+    await this.#writeAccount(this.#folder, await this.newToken());
+  }
+
+  /** Path of the audit log. */
+  get auditLog(): string {
+    return join(this.#folder, AUDIT_LOG);
+  }
+
+  /** As the condition's message tells people to. */
+  async letReadSecrets(namespaces: readonly string[]): Promise<void> {
+    const account = `--serviceaccount=${INSTALLED.namespace}:${INSTALLED.serviceAccount}`;
+    for (const namespace of namespaces)
+      await this.kubectl(['create', 'rolebinding', 'skiff-secret-reader', '--clusterrole=skiff-secret-reader', account, '-n', namespace]);
+  }
+
+  /** Where the API server listens. */
+  get server(): URL {
+    return this.#server;
+  }
+
+  /** A token of the operator's ServiceAccount; each has an id of its own. */
+  async newToken(): Promise<string> {
+    return (await this.kubectl(['create', 'token', INSTALLED.serviceAccount, '-n', INSTALLED.namespace, '--duration', '2h'])).output.trim();
+  }
+
+  async #writeAccount(folder: string, token: string): Promise<void> {
+    const files = { token, 'ca.crt': this.#certificateAuthority, namespace: INSTALLED.namespace };
+    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content, { mode: 0o600 });
   }
 
   /** Starts `skiff operator` as a pod of the chart would. */
-  startOperator(name: string, main?: string): SkiffProcess {
+  async startOperator(name: string, props: OperatorProcessProps = {}): Promise<SkiffProcess> {
+    const { main, databaseUrl = this.database.url, apiPort, token, healthPort } = props;
+    const account = token === undefined ? this.#folder : await mkdtemp(join(this.#folder, `${name}-`));
+    if (token !== undefined) await this.#writeAccount(account, token);
     const operator = new SkiffProcess({
       ...(main === undefined ? {} : { main }),
       args: ['operator'],
       env: {
         KUBERNETES_SERVICE_HOST: this.#server.hostname,
-        KUBERNETES_SERVICE_PORT: this.#server.port,
-        SKIFF_SERVICE_ACCOUNT_DIRECTORY: this.#folder,
+        KUBERNETES_SERVICE_PORT: apiPort === undefined ? this.#server.port : String(apiPort),
+        SKIFF_SERVICE_ACCOUNT_DIRECTORY: account,
         SKIFF_NAMESPACE: INSTALLED.namespace,
         SKIFF_SERVICE_ACCOUNT: INSTALLED.serviceAccount,
         SKIFF_POD_NAME: name,
         SKIFF_IMAGE: 'skiff.example/skiff:test',
-        SKIFF_DATABASE_URL: this.database.url.reveal(),
+        SKIFF_DATABASE_URL: databaseUrl.reveal(),
+        ...(healthPort === undefined ? {} : { SKIFF_HEALTH_PORT: String(healthPort) }),
       },
     });
     this.#operators.push(operator);

@@ -15,7 +15,7 @@ let history: DeliveryHistory;
 let endpointId: number;
 
 before(async () => {
-  rig = await OperatorRig.start(['default']);
+  rig = await OperatorRig.start({ endpointNamespaces: ['default'] });
   history = createDeliveryHistory(rig.database.database);
   const spec = {
     storage: { azureBlob: { account: 'contoso', container: 'files' } },
@@ -36,7 +36,7 @@ async function deliveriesOf(name: string): Promise<Readonly<Record<string, unkno
 }
 
 it('shows what a route delivered in its status, by one write in a minute, and writes nothing for a route without traffic', async () => {
-  const operator = rig.startOperator('operator-0');
+  const operator = await rig.startOperator('operator-0');
   await operator.waitFor('leadership', (line) => line.msg === 'leading', 30_000);
   await until('busy is ready', 'True Ready', () => rig.condition(EventRoutes, 'busy', 'Ready'));
   await until('quiet is ready', 'True Ready', () => rig.condition(EventRoutes, 'quiet', 'Ready'));
@@ -62,7 +62,7 @@ it('shows what a route delivered in its status, by one write in a minute, and wr
 
   // A new leader goes on from what stands there, and a change of the route keeps the counters.
   await operator.stop();
-  const next = rig.startOperator('operator-1');
+  const next = await rig.startOperator('operator-1');
   await next.waitFor('leadership', (line) => line.msg === 'leading', 60_000);
   await rig.client.mergePatch(
     EventRoutes,

@@ -54,7 +54,7 @@ describe(`${USERS} users on a Kubernetes API`, () => {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'skiff-bundle-'));
     execFileSync(process.execPath, [join(ROOT, 'tools', 'bundle.ts'), folder]);
-    rig = await OperatorRig.start(['default']);
+    rig = await OperatorRig.start({ endpointNamespaces: ['default'] });
     const storage = { azureBlob: { account: 'contoso', container: 'files' } };
     await rig.apply({ apiVersion: 'skiff.dev/v1alpha1', kind: 'SftpEndpoint', metadata: { name: 'main', namespace: 'default' }, spec: { storage } });
     for (let start = 0; start < USERS; start += PARALLEL)
@@ -73,7 +73,7 @@ describe(`${USERS} users on a Kubernetes API`, () => {
   it('are all ready within the limits of time, memory and writes', async () => {
     const before = await rig.apiWrites();
     const began = performance.now();
-    operator = rig.startOperator('operator-0', join(folder, 'main.js'));
+    operator = await rig.startOperator('operator-0', { main: join(folder, 'main.js') });
     await operator.waitFor('leadership', (line) => line.msg === 'leading', 30_000);
     for (;;) {
       if ((await readyUsers()) === USERS) break;

@@ -32,6 +32,10 @@ export class Checks {
     return check;
   }
 
+  get all(): readonly Check[] {
+    return this.#checks;
+  }
+
   get ok(): boolean {
     return this.#checks.length > 0 && this.#checks.every((check) => check.ok);
   }

@@ -57,6 +57,11 @@ export class SftpTestClient {
     }
   }
 
+  /** Resolves when the connection is gone, whoever ended it. */
+  get ended(): Promise<void> {
+    return this.#lost.catch(() => undefined);
+  }
+
   /** `flags` as ssh2 takes them: `w` truncates, `wx` is exclusive, `r+`-like bits as a number. */
   open(path: string, flags: 'r' | 'w' | 'wx' | number): Promise<Buffer> {
     return this.#call((done) => this.#sftp.open(path, flags as 'r', {}, done));

@@ -43,9 +43,14 @@ test: ## Everything quick: lint, units, contract suites, the real parts end to e
 	@$(NODE) --test --test-concurrency=1 --test-timeout=300000 "test/**/*.timing.test.ts"
 
 .PHONY: e2e
-e2e: ## A real cluster from nothing: image, chart, quickstart, partners from outside (needs root; SKIFF_E2E_KUBECONFIG names another)
+e2e: ## A real cluster from nothing: image, chart, quickstart, partners from outside, an upgrade under load (needs root; SKIFF_E2E_KUBECONFIG names another)
 	@tools/setup.sh test
 	@$(NODE) test/e2e/e2e.ts
+
+.PHONY: e2e-long
+e2e-long: ## The same with 4,000 users, 1,000 logins and 500 changes; writes out/e2e-long.json; about an hour
+	@tools/setup.sh test
+	@$(NODE) test/e2e/e2e.ts --long
 
 .PHONY: faults
 faults: ## Kill, stop, cut off and corrupt real parts under traffic and judge what is left; writes out/faults.json (ONLY="storm", SEED=7)

@@ -5,9 +5,10 @@ import { parseArgs } from 'node:util';
 import { Checks } from '../support/checks.ts';
 import { PREVIOUS_COMMIT, unpackPrevious } from '../support/previous-version.ts';
 import { type Cluster, startCluster, UnfitMachineError } from './cluster/cluster.ts';
-import { buildImages, buildPreviousImage, type Images } from './cluster/images.ts';
+import { buildImages, buildPreviousImage, type Images, namedImages } from './cluster/images.ts';
 import { Kubectl } from './cluster/kubectl.ts';
-import { clearStage, setStage, thisVersion } from './stage.ts';
+import { bundleParts } from './parts/bundle-parts.ts';
+import { clearStage, NAMESPACE, RELEASE, SYSTEM_NAMESPACE, setStage, thisVersion } from './stage.ts';
 import { changeUsers } from './stations/changes.ts';
 import { testChart, upgradeAndUninstall } from './stations/lifecycle.ts';
 import { addressTowards, applyQuickstart, doMainJob, findPartners } from './stations/main-job.ts';
@@ -23,11 +24,15 @@ its upgrade under load, and both versions side by side.
   --no-build   take the product's image of the run before
   --only ACT   main or upgrade
   --long       more of everything; make e2e-long
+  --parts DIR  only write the build context of the parts' image into DIR: MariaDB, emulated Azure, the application
 
-Environment
-  SKIFF_E2E_KUBECONFIG                          a cluster to use in place of a node of this machine; it needs
-  SKIFF_E2E_IMAGE, SKIFF_E2E_PARTS_IMAGE        images that it can pull
-  SKIFF_E2E_PREVIOUS_IMAGE                      one of the version before; without it the second act is left out
+A cluster of yours, in place of a node of this machine. It is one for tests: the release ${RELEASE} of ${SYSTEM_NAMESPACE}, all Skiff resources of the
+namespace ${NAMESPACE} and the CRDs are removed at the beginning and at the end. Its load balancers must be reachable from here.
+  SKIFF_E2E_KUBECONFIG      how to get there
+  SKIFF_E2E_IMAGE           docker build -f deploy/image/Dockerfile -t IMAGE . && docker push IMAGE
+  SKIFF_E2E_PARTS_IMAGE     tools/node test/e2e/e2e.ts --parts DIR && docker build --build-arg BASE_IMAGE=node:24-bookworm-slim -t IMAGE DIR && docker push IMAGE
+  SKIFF_E2E_PREVIOUS_IMAGE  as the first, from commit ${PREVIOUS_COMMIT}; without it the second act is left out
+  SKIFF_E2E_CLIENT_ADDRESS  this machine's address as the cluster sees it, where it is translated on the way
 `;
 /** The load balancer's range of the node that kube-up.sh makes. */
 const LOAD_BALANCER = '198.18.0.1';
@@ -41,10 +46,12 @@ const { values } = parseArgs({
     'no-build': { type: 'boolean', default: false },
     only: { type: 'string' },
     long: { type: 'boolean', default: false },
+    parts: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
 if (values.help) process.stdout.write(HELP);
+else if (values.parts !== undefined) await bundleParts(values.parts);
 else process.exitCode = await main();
 
 interface Run {
@@ -74,8 +81,8 @@ async function main(): Promise<number> {
       if (cluster.given && !keep) await clearStage(new Kubectl({ env: cluster.env, signal: AbortSignal.timeout(CLEAR_TIMEOUT_MS) }));
       await cluster.stop();
     };
-    step('Building the images');
-    const images = await buildImages(dir, !values['no-build'], signal);
+    step(cluster.given ? 'Taking the images that were named' : 'Building the images');
+    const images = cluster.given ? namedImages() : await buildImages(dir, !values['no-build'], signal);
     if (images.skiffBytes !== undefined) checks.add('image, unpacked', images.skiffBytes / 1_000_000, 'MB', '<= 260');
     const sizes = long ? LONG : SHORT;
     const run = { cluster, images, checks, dir, sizes, signal, step };
@@ -120,9 +127,9 @@ async function playUpgrade({ images, sizes, step, ...props }: Run): Promise<void
   const { checks, dir, signal } = props;
   const checkout = join(dir, 'previous');
   const found = await unpackPrevious(checkout, signal);
-  if (found) step(`Building the image of the version before, ${PREVIOUS_COMMIT}`);
-  const image = found ? await buildPreviousImage(checkout, PREVIOUS_COMMIT, signal) : undefined;
-  if (image === undefined) {
+  if (found && !props.cluster.given) step(`Building the image of the version before, ${PREVIOUS_COMMIT}`);
+  const image = found && !props.cluster.given ? await buildPreviousImage(checkout, PREVIOUS_COMMIT, signal) : images.previous;
+  if (!found || image === undefined) {
     checks.add(`upgrade: NOT RUN, ${found ? 'no image of the version before was named' : `this clone lacks commit ${PREVIOUS_COMMIT}`}`, 0, '');
     return;
   }

@@ -1,3 +1,4 @@
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { CommandError, output } from './kubectl.ts';
 
@@ -30,6 +31,12 @@ export class UnfitMachineError extends Error {
   }
 }
 
+/** Folder of binaries and images, as in `test/cluster/lib/settings.sh`. */
+export function clusterCache(): string {
+  const { SKIFF_CLUSTER_CACHE, XDG_CACHE_HOME } = process.env;
+  return SKIFF_CLUSTER_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'skiff-cluster');
+}
+
 export interface ClusterProps {
   readonly keep: boolean;
   readonly signal: AbortSignal;
@@ -42,7 +49,8 @@ export interface ClusterProps {
 export async function startCluster({ keep, signal }: ClusterProps): Promise<Cluster> {
   const given = process.env.SKIFF_E2E_KUBECONFIG;
   if (given !== undefined && given !== '') {
-    const env = { ...process.env, KUBECONFIG: given };
+    // Where the machine has no kubectl and helm of its own, those that the tests have built.
+    const env = { ...process.env, KUBECONFIG: given, PATH: `${process.env.PATH ?? ''}:${join(clusterCache(), 'bin')}` };
     return { env, given: true, issuer: await issuerOf(env, signal), stop: () => Promise.resolve() };
   }
   await preflight(signal);

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { bundleParts } from '../parts/bundle-parts.ts';
+import { clusterCache } from './cluster.ts';
 import { output } from './kubectl.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -21,18 +21,17 @@ const PREVIOUS = 'docker.io/skiff/skiff-previous';
 export interface Images {
   readonly skiff: string;
   readonly parts: string;
+  /** Of the version before, when it was given. */
+  readonly previous: string | undefined;
   /** Of the product's image, unpacked; undefined when it was given. */
   readonly skiffBytes: number | undefined;
 }
 
 /**
  * Builds the product's image from its own Dockerfile, and the image of what surrounds it, into the node. A minimal Debian stands in
- * for the public base images. `SKIFF_E2E_IMAGE` and `SKIFF_E2E_PARTS_IMAGE` name images that the cluster can pull instead.
- * Without `build` the product's image is that of the run before.
+ * for the public base images. Without `build` the product's image is that of the run before.
  */
 export async function buildImages(work: string, build: boolean, signal: AbortSignal): Promise<Images> {
-  const { SKIFF_E2E_IMAGE: given = '', SKIFF_E2E_PARTS_IMAGE: givenParts = '' } = process.env;
-  if (given !== '' && givenParts !== '') return { skiff: given, parts: givenParts, skiffBytes: undefined };
   const builder = new ImageBuilder(signal);
   await builder.bases();
   const context = join(work, 'parts-image');
@@ -42,17 +41,19 @@ export async function buildImages(work: string, build: boolean, signal: AbortSig
   await builder.kubeUp('push-image', parts);
   if (build) await builder.product(SKIFF, ROOT);
   await builder.kubeUp('push-image', SKIFF);
-  return { skiff: SKIFF, parts, skiffBytes: await unpackedBytes(SKIFF, signal) };
+  return { skiff: SKIFF, parts, previous: undefined, skiffBytes: await unpackedBytes(SKIFF, signal) };
 }
 
-/**
- * Builds the image of another version from its checkout, by its own Dockerfile, once. `SKIFF_E2E_PREVIOUS_IMAGE` names one that the
- * cluster can pull instead. Undefined: a given cluster, and none was named for it.
- */
-export async function buildPreviousImage(checkout: string, commit: string, signal: AbortSignal): Promise<string | undefined> {
-  const { SKIFF_E2E_PREVIOUS_IMAGE: given = '', SKIFF_E2E_IMAGE: present = '' } = process.env;
-  if (given !== '') return given;
-  if (present !== '') return undefined;
+/** Images that a given cluster can pull. @throws {Error} when they are not named: nothing is pushed to somebody's cluster. */
+export function namedImages(): Images {
+  const { SKIFF_E2E_IMAGE: skiff = '', SKIFF_E2E_PARTS_IMAGE: parts = '', SKIFF_E2E_PREVIOUS_IMAGE: previous = '' } = process.env;
+  if (skiff === '' || parts === '')
+    throw new Error('a given cluster needs images that it can pull: SKIFF_E2E_IMAGE and SKIFF_E2E_PARTS_IMAGE (tools/node test/e2e/e2e.ts --help)');
+  return { skiff, parts, previous: previous === '' ? undefined : previous, skiffBytes: undefined };
+}
+
+/** Builds the image of another version from its checkout, by its own Dockerfile, once. */
+export async function buildPreviousImage(checkout: string, commit: string, signal: AbortSignal): Promise<string> {
   const builder = new ImageBuilder(signal);
   await builder.bases();
   const name = `${PREVIOUS}:${commit}`;
@@ -97,10 +98,9 @@ class ImageBuilder {
 
   /** What base-image has bootstrapped, without the Node and npm that it adds. */
   async #slimBase(): Promise<void> {
-    const cache = process.env.SKIFF_CLUSTER_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'skiff-cluster');
     const container = (await this.#buildah('from', 'scratch')).trim();
     try {
-      await this.#buildah('add', '-q', container, join(cache, 'images/debian-bookworm.tar'), '/');
+      await this.#buildah('add', '-q', container, join(clusterCache(), 'images/debian-bookworm.tar'), '/');
       await this.#buildah('commit', '-q', container, RUNTIME_BASE);
     } finally {
       await this.#buildah('rm', container);

@@ -20,7 +20,7 @@ export async function upgradeAndUninstall({ kube, checks, client, product }: Sta
     chartOf(product),
     '-n',
     SYSTEM_NAMESPACE,
-    '--reuse-values',
+    '--reset-then-reuse-values',
     '--set',
     'operator.logLevel=debug',
     '--wait',

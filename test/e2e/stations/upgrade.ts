@@ -8,6 +8,9 @@ import { DEPLOYMENT } from './rolling.ts';
 import { countUntold, startTraffic } from './traffic.ts';
 
 const READY_TIMEOUT_MS = 120_000;
+/** kubectl paces itself to some 50 a second. */
+const CREATE_TIMEOUT_MS = 60_000;
+const CREATE_ONE_TIMEOUT_MS = 100;
 const ROLLOUT_SECONDS = 240;
 /** Pods wait 10 s before they drain, and let sessions go on for the 60 s of the endpoint's grace: what is cut in between is cut too early. */
 const LINGER_MS = 30_000;
@@ -32,7 +35,7 @@ export interface UpgradeProps {
 export async function upgradeUnderLoad(stage: Stage, partners: Partners, { next, users }: UpgradeProps): Promise<void> {
   const { kube, checks, client } = stage;
   const logins = await makeUsers(stage, partners, users);
-  const before = await usersOf(stage);
+  const before = await kube.eventually('readiness of all users', () => whenReady(stage, users + 2), READY_TIMEOUT_MS);
   checks.add('upgrade: users that are Ready before', countReady(before), '', `== ${users + 2}`);
   const crds = await Promise.all(CRDS.map((name) => crdSpec(stage, name)));
   const traffic = await startTraffic(stage, logins);
@@ -66,7 +69,7 @@ export async function upgradeUnderLoad(stage: Stage, partners: Partners, { next,
   checks.add('upgrade: second events of one file', repeated, '', '== 0');
 }
 
-/** Users who share alice's key, Ready. */
+/** Users who share alice's key. */
 async function makeUsers({ kube, publicKey }: Stage, { alice }: Partners, count: number): Promise<readonly Login[]> {
   const names = Array.from({ length: count }, (_, index) => `tenant-${String(index).padStart(4, '0')}`);
   const manifests = names.map(
@@ -77,10 +80,8 @@ async function makeUsers({ kube, publicKey }: Stage, { alice }: Partners, count:
       spec: { endpointRef: { name: ENDPOINT }, username: name, authorizedKeys: [{ name: 'key', publicKey }] },
     }),
   );
-  await kube.run(['create', '-f', '-'], { input: manifests.map((manifest) => JSON.stringify(manifest)).join('\n---\n'), timeoutMs: READY_TIMEOUT_MS });
-  await kube.run(['-n', NAMESPACE, 'wait', '--for=condition=Ready', 'sftpusers', '--all', `--timeout=${READY_TIMEOUT_MS}ms`], {
-    timeoutMs: READY_TIMEOUT_MS + 20_000,
-  });
+  const timeoutMs = CREATE_TIMEOUT_MS + count * CREATE_ONE_TIMEOUT_MS;
+  await kube.run(['create', '-f', '-'], { input: manifests.map((manifest) => JSON.stringify(manifest)).join('\n---\n'), timeoutMs });
   return names.map((username) => ({ ...alice, username }));
 }
 
@@ -94,6 +95,11 @@ async function usersOf({ kube }: Stage): Promise<ReadonlyMap<string, User>> {
       return [metadata.name, { uid: metadata.uid, spec, ready }];
     }),
   );
+}
+
+async function whenReady(stage: Stage, count: number): Promise<ReadonlyMap<string, User> | undefined> {
+  const users = await usersOf(stage);
+  return countReady(users) === count ? users : undefined;
 }
 
 function countReady(users: ReadonlyMap<string, User>): number {

@@ -3,10 +3,14 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { newOperationId, samplePlan } from '@skiff/database/testing/sample-operation';
 import { eventSchema } from '@skiff/model/event-reference';
 import { EVENT_TYPES } from '@skiff/model/event-types';
 import { isFileEvent, type SkiffEvent } from '@skiff/model/skiff-event';
+import { type InstanceId, lockKeyOf } from '@skiff/model/upload-state';
+import type { BlobName } from '@skiff/model/virtual-path';
 import { Compile } from 'typebox/compile';
+import { SftpTestClient } from '../support/sftp-test-client.ts';
 import { type ServerRig, startServerRig } from './server-rig.ts';
 
 /** Longer than an event takes that should not come. */
@@ -77,6 +81,48 @@ test('a whole download, a part of one, and an empty file each have their event, 
   ]);
   assert.ok(events.every(({ sequence, data }) => sequence === undefined && data.username === 'ann' && data.clientAddress === '127.0.0.1' && data.blob.etag));
   assert.equal(new Set(events.map((event) => event.id)).size, 3);
+});
+
+test('a download is complete when all bytes were sent in whatever order and the client closed it, and not when the connection broke off', async () => {
+  await select(['dev.skiff.file.downloaded']);
+  await put('/parts', Buffer.alloc(60_000, 'x'));
+  const client = await SftpTestClient.connect(rig.byKey);
+  try {
+    const shuffled = await client.open('/parts', 'r');
+    for (const offset of [40_000, 0, 20_000, 20_000]) await client.read(shuffled, offset, 20_000);
+    await client.close(shuffled);
+    const [whole] = (await expectTypes('dev.skiff.file.downloaded')).filter(isFileEvent);
+    assert.deepEqual([whole?.data.bytesSent, whole?.data.complete], [60_000, true]);
+    const broken = await client.open('/parts', 'r');
+    await client.read(broken, 0, 30_000);
+    await client.read(broken, 30_000, 30_000);
+    await client.close(await client.open('/parts', 'r'));
+  } finally {
+    client.destroy();
+  }
+  const [lost] = (await expectTypes('dev.skiff.file.downloaded')).filter(isFileEvent);
+  assert.deepEqual([lost?.data.bytesSent, lost?.data.complete], [60_000, false]);
+});
+
+test('recovery of an upload whose server died tells nobody either when its type is not selected', async () => {
+  await select(['dev.skiff.login.failed']);
+  const id = newOperationId();
+  const plan = samplePlan(id, '/orphan');
+  const blobName = 'ann/orphan' as BlobName;
+  const signal = AbortSignal.timeout(5_000);
+  await rig.store.put(blobName, { parts: [Buffer.from('12345')], sizeBytes: 5 }, { metadata: plan.metadata, condition: { kind: 'absent' }, signal });
+  const lockKeys = [lockKeyOf(rig.store.identity, blobName)];
+  const common = { id, kind: 'upload', endpointId: rig.endpointId, username: 'ann', storage: rig.store.identity, blobName, lockKeys, priorEtag: null } as const;
+  const begun = await rig.log.begin({ ...common, owner: 'gone' as InstanceId, plan: { ...plan, blocks: [] } });
+  assert.equal(begun.kind, 'begun');
+  await rig.log.park({ id, epoch: begun.kind === 'begun' ? begun.epoch : 0 });
+  for (let waited = 0; (await rig.log.find(id))?.state === 'committing'; waited += 100) {
+    assert.ok(waited < 30_000, 'nobody has recovered it');
+    await sleep(100);
+  }
+  assert.equal((await rig.log.find(id))?.state, 'published');
+  assert.equal(await rig.log.findByLock(lockKeyOf(rig.store.identity, blobName)), undefined);
+  await expectTypes();
 });
 
 test('a login, a wrong password, an unknown user and an unknown key each have their event, without the password', async () => {

@@ -11,8 +11,8 @@ import type { Stations } from './stations.ts';
 
 const SESSIONS = 20;
 const SIZE_BYTES = 4096;
-/** How long events may take that are still under way when the last file was acknowledged. */
-const LAST_EVENTS_MS = 20_000;
+/** How long events may take that are still under way when the last file was acknowledged. On a busy machine the bus may have to be tried again. */
+export const LAST_EVENTS_MS = 60_000;
 
 export interface LatencyFigures {
   readonly uploads: number;
@@ -20,8 +20,8 @@ export interface LatencyFigures {
   readonly achievedPerSecond: number;
   readonly failed: number;
   readonly failure: string;
-  /** Acknowledged, but the application never heard of it. */
-  readonly lost: number;
+  /** Acknowledged, but the application had not heard of it within {@link LAST_EVENTS_MS}. */
+  readonly missing: number;
   readonly repeated: number;
   /** From the moment a file was due until CLOSE was answered, sorted, ms. */
   readonly uploadMs: readonly number[];
@@ -61,7 +61,7 @@ export async function measureLatency(stations: Stations, run: LatencyRun): Promi
       achievedPerSecond: acknowledged.length / ((Math.max(...acknowledged.map(({ closedMs }) => closedMs)) - due) / 1000),
       failed: uploads.length - acknowledged.length,
       failure,
-      lost: acknowledged.filter(({ path }) => !arrivals.has(path)).length,
+      missing: acknowledged.filter(({ path }) => !arrivals.has(path)).length,
       repeated: repeated - repeatedBefore,
       uploadMs: sorted(acknowledged.map(({ closedMs, dueMs }) => closedMs - dueMs)),
       closeMs: sorted(acknowledged.map(({ closeMs }) => closeMs)),

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { eventSchema } from '@skiff/model/event-reference';
 import type { BlobName } from '@skiff/model/virtual-path';
 import { Compile } from 'typebox/compile';
+import { eventually } from '../support/eventually.ts';
 import type { ServerProcess } from '../support/sftp-server-process.ts';
 import { type MainJobRig, startMainJobRig } from './main-job-rig.ts';
 
@@ -18,14 +19,6 @@ before(async () => {
   rig = await startMainJobRig();
 });
 after(() => rig.stop());
-
-async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs: number): Promise<void> {
-  const startedAt = performance.now();
-  while (!(await holds())) {
-    assert.ok(performance.now() - startedAt < timeoutMs, `${what}: not within ${timeoutMs} ms`);
-    await sleep(50);
-  }
-}
 
 test(`${FILES} files of 4 KiB are ${FILES} blobs, ${FILES} unique events and ${FILES} deliveries`, async (t) => {
   const server = await rig.site.start();
@@ -48,7 +41,7 @@ test(`${FILES} files of 4 KiB are ${FILES} blobs, ${FILES} unique events and ${F
   const names = new Set<string>();
   for await (const page of rig.blobs.list('ann/many' as BlobName, AbortSignal.timeout(60_000))) for (const entry of page) names.add(entry.name);
   assert.equal(names.size, FILES);
-  await until('all deliveries', () => rig.delivered().length >= FILES, 60_000);
+  await eventually('all deliveries', () => rig.delivered().length >= FILES, 60_000);
   const delivered = rig.delivered();
   assert.equal(new Set(delivered.map((event) => event.id)).size, FILES);
   assert.equal(new Set(delivered.map((event) => event.data.path)).size, FILES);
@@ -66,7 +59,7 @@ async function killedAt(failpoint: string, path: string): Promise<void> {
   await writeFile(local, randomBytes(100_000));
   const result = await rig.client.sftp(victim.byKey, [`put ${local} ${path}`]);
   assert.notEqual(result.exitCode, 0, 'the client must not be told that an unfinished upload succeeded');
-  await until('the death of the server', () => !victim.process.running, 5000);
+  await eventually('the death of the server', () => !victim.process.running, 5000);
 }
 
 test('kill -9 between blob commit and publish: after a restart the event is delivered, once', async (t) => {
@@ -75,7 +68,7 @@ test('kill -9 between blob commit and publish: after a restart the event is deli
   const startedAt = performance.now();
   assert.equal(rig.delivered().filter((event) => event.data.path === '/killed-1').length, 0);
   const server = await rig.site.start();
-  await until('the delivery', () => rig.delivered().some((event) => event.data.path === '/killed-1'), 60_000);
+  await eventually('the delivery', () => rig.delivered().some((event) => event.data.path === '/killed-1'), 60_000);
   t.diagnostic(`delivered ${Math.round(performance.now() - startedAt)} ms after the restart`);
   const [event] = rig.delivered().filter((one) => one.data.path === '/killed-1');
   const blob = await rig.blobs.stat('ann/killed-1' as BlobName, AbortSignal.timeout(5000));
@@ -90,7 +83,7 @@ test('kill -9 after the row is committed and before the event is sent: it is del
   const router = await rig.startRouter();
   await killedAt('upload.committed', '/killed-2');
   const server = await rig.site.start();
-  await until('the delivery', () => rig.delivered().some((event) => event.data.path === '/killed-2'), 60_000);
+  await eventually('the delivery', () => rig.delivered().some((event) => event.data.path === '/killed-2'), 60_000);
   await server.process.stop();
   await router.stop();
 });
@@ -101,6 +94,6 @@ test('kill -9 before the blob is committed: no blob, no event, and the name is f
   const local = join(rig.dir, 'again');
   await writeFile(local, 'again');
   assert.equal(await rig.blobs.stat('ann/killed-3' as BlobName, AbortSignal.timeout(5000)), undefined);
-  await until('a second upload', async () => (await rig.client.sftp(server.byKey, [`put ${local} /killed-3`])).exitCode === 0, 60_000);
+  await eventually('a second upload', async () => (await rig.client.sftp(server.byKey, [`put ${local} /killed-3`])).exitCode === 0, 60_000);
   await server.process.stop();
 });

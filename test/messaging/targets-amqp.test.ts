@@ -12,6 +12,7 @@ import { silentLogger } from '@skiff/runtime/logger';
 import { Secret } from '@skiff/runtime/secret';
 import rhea, { type EventContext } from 'rhea';
 import { type Certificates, makeCertificates } from '../emulators/certificates.ts';
+import { eventually } from '../support/eventually.ts';
 import { type PrivateRabbitMq, startPrivateRabbitMq } from '../support/private-rabbitmq.ts';
 import { uploadedInput } from './target-input.ts';
 
@@ -32,14 +33,6 @@ after(async () => {
   await broker?.stop();
   await rm(dir, { recursive: true });
 });
-
-async function eventually(what: string, condition: () => boolean, withinMs = 15_000): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** Takes all messages of an address and remembers them. */
 async function collect(address: string): Promise<{ readonly messages: IncomingMessage[]; readonly consumer: EventConsumer }> {

@@ -7,6 +7,7 @@ import { createMqttTarget, MqttTargetError, type MqttTargetOptions } from '@skif
 import { Secret } from '@skiff/runtime/secret';
 import { connectAsync, type IPublishPacket, type MqttClient } from 'mqtt';
 import { type Certificates, makeCertificates } from '../emulators/certificates.ts';
+import { eventually } from '../support/eventually.ts';
 import { type PrivateMosquitto, startPrivateMosquitto } from '../support/private-mosquitto.ts';
 import { uploadedInput } from './target-input.ts';
 
@@ -37,14 +38,6 @@ async function subscribe(): Promise<{ readonly client: MqttClient; readonly pack
   client.on('message', (_topic, _payload, packet) => packets.push(packet));
   await client.subscribeAsync('#', { qos: 1 });
   return { client, packets };
-}
-
-async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5000;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`not in time: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 describe('MQTT target', () => {

@@ -22,12 +22,12 @@ import { type Azure, startAzure } from '../emulators/azure.ts';
 import { makeCertificates } from '../emulators/certificates.ts';
 import { makeClientCertificate } from '../messaging/client-certificate.ts';
 import { uploadedInput } from '../messaging/target-input.ts';
+import { eventually } from '../support/eventually.ts';
 import { type HttpInbox, startHttpInbox } from '../support/http-inbox.ts';
 import { type PrivateMosquitto, startPrivateMosquitto } from '../support/private-mosquitto.ts';
 import { MUTUAL_TLS, type PrivateRabbitMq, startPrivateRabbitMq } from '../support/private-rabbitmq.ts';
 import { SkiffProcess } from '../support/skiff-process.ts';
 import { testEndpoint } from '../support/test-endpoint.ts';
-import { eventually, fileEvent } from './router-rig.ts';
 
 const EVENTS = 40;
 const PASSWORD = 'p4ss word';
@@ -147,7 +147,13 @@ describe('a router with targets of all four kinds on real servers', () => {
     t.after(() => publisher.close());
     const ids = Array.from({ length: EVENTS }, (_, index) => `evt-${String(index).padStart(3, '0')}`);
     await publisher.publish(
-      ids.map((id) => ({ messageId: id, contentType: CLOUD_EVENTS_JSON, subject: '', properties: {}, body: Buffer.from(JSON.stringify(fileEvent(id))) })),
+      ids.map((id) => ({
+        messageId: id,
+        contentType: CLOUD_EVENTS_JSON,
+        subject: '',
+        properties: {},
+        body: Buffer.from(JSON.stringify(uploadedInput(id).event)),
+      })),
       AbortSignal.timeout(20_000),
     );
     const arrived = () => [got.api(), got.rabbit, got.mosquitto, got.bus].map((list) => list.length);

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { uploadedInput } from '../messaging/target-input.ts';
 import { runSkiff } from '../support/run-skiff.ts';
-import { fileEvent, type RouterRig, route, startRouterRig, target } from './router-rig.ts';
+import { type RouterRig, route, startRouterRig, target } from './router-rig.ts';
 
 const skiff = (rig: RouterRig, args: readonly string[], input = '') => runSkiff(args, { SKIFF_DATABASE_URL: rig.databaseUrl }, input);
 
 it('explains which routes would take an event, and delivers nothing', async (t) => {
   const rig = await startRouterRig(t, (application) => [
     route('csv', [target(application, 'app')], { paths: ['/in/*.csv'] }),
-    route('big', [target(application, 'archive')], { expression: 'event.data.sizeBytes > 1000', usernames: ['bert'] }),
+    route('big', [target(application, 'archive')], { expression: 'event.data.sourcePath == "/x"', usernames: ['bert'] }),
   ]);
-  const event = JSON.stringify(fileEvent('e1'));
+  const event = JSON.stringify(uploadedInput('e1').event);
   const { code, stdout, stderr } = await skiff(rig, ['routes', 'explain', '--event', '-'], event);
   assert.equal(code, 0, stderr);
   assert.match(stdout, /message: dev\.skiff\.file\.uploaded/);

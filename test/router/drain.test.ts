@@ -10,10 +10,11 @@ import { CLOUD_EVENTS_JSON } from '@skiff/model/file-event';
 import { silentLogger } from '@skiff/runtime/logger';
 import { Secret } from '@skiff/runtime/secret';
 import { type Azure, startAzure } from '../emulators/azure.ts';
+import { uploadedInput } from '../messaging/target-input.ts';
+import { eventually } from '../support/eventually.ts';
 import { SkiffProcess } from '../support/skiff-process.ts';
 import { testEndpoint } from '../support/test-endpoint.ts';
 import { type Application, startApplication } from './application.ts';
-import { eventually, fileEvent } from './router-rig.ts';
 
 const GRACE_SECONDS = 4;
 let dir: string;
@@ -64,7 +65,7 @@ it('ends or puts aside on SIGTERM what is under way: nothing is lost, nothing su
   const credential = { connectionString: new Secret(azure.serviceBus.connectionString) };
   const publisher = createServiceBusPublisher({ namespace: azure.serviceBusAddress.namespace, queue: 'events', credential, logger: silentLogger });
   t.after(() => publisher.close());
-  const body = Buffer.from(JSON.stringify(fileEvent('e1')));
+  const body = Buffer.from(JSON.stringify(uploadedInput('e1').event));
   await publisher.publish([{ messageId: 'e1', contentType: CLOUD_EVENTS_JSON, subject: '', properties: {}, body }], AbortSignal.timeout(20_000));
   await eventually('all three are being called', () => application.calls.length === 3, 30_000);
   const begun = performance.now();

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../support/eventually.ts';
 import { runSkiff } from '../support/run-skiff.ts';
-import { eventually, type RouterRig, route, startRouterRig, target } from './router-rig.ts';
+import { type RouterRig, route, startRouterRig, target } from './router-rig.ts';
 
 const EVENTS = 30;
 const hopeless = { minBackoffSeconds: 1, maxBackoffSeconds: 1, timeoutSeconds: 1, maxAttempts: 2 };

@@ -3,9 +3,11 @@ import { it, type TestContext } from 'node:test';
 import { createDeliveryLog } from '@skiff/database/mysql-delivery-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { openTestDatabase } from '@skiff/database/testing';
+import { uploadedInput } from '../messaging/target-input.ts';
+import { eventually } from '../support/eventually.ts';
 import { startApplication } from './application.ts';
 import { createRouterProcess } from './router-process.ts';
-import { eventually, fileEvent, route, target } from './router-rig.ts';
+import { route, target } from './router-rig.ts';
 
 async function startRig(t: TestContext, targets: readonly string[]) {
   const test = await openTestDatabase();
@@ -22,7 +24,7 @@ async function startRig(t: TestContext, targets: readonly string[]) {
   const router = createRouterProcess({ databaseUrl: test.url.reveal(), endpointId });
   t.after(() => router.stop());
   const deliveries = createDeliveryLog(test.database);
-  const publish = (id: string): void => router.publish(id, JSON.stringify(fileEvent(id)));
+  const publish = (id: string): void => router.publish(id, JSON.stringify(uploadedInput(id).event));
   return { application, router, publish, status: () => deliveries.status(endpointId) };
 }
 

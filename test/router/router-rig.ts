@@ -10,7 +10,7 @@ import type { ResourceRepository, RouteRow } from '@skiff/database/resource-rows
 import { openTestDatabase } from '@skiff/database/testing';
 import { createMemoryBus, type MemoryBus } from '@skiff/messaging/memory-bus';
 import type { RouteTarget } from '@skiff/model/event-route';
-import { CLOUD_EVENTS_JSON, type FileEvent } from '@skiff/model/file-event';
+import { CLOUD_EVENTS_JSON } from '@skiff/model/file-event';
 import type { InstanceId } from '@skiff/model/upload-state';
 import { createRouteTable } from '@skiff/router/route-table';
 import { createRouter, type RouterLimits } from '@skiff/router/router';
@@ -19,6 +19,7 @@ import { systemClock } from '@skiff/runtime/clock';
 import { noFailpoints } from '@skiff/runtime/failpoint';
 import { silentLogger } from '@skiff/runtime/logger';
 import { Secret } from '@skiff/runtime/secret';
+import { uploadedInput } from '../messaging/target-input.ts';
 import { type Application, startApplication } from './application.ts';
 import { startTcpGate, type TcpGate } from './tcp-gate.ts';
 
@@ -96,7 +97,7 @@ export async function startRouterRig(
     setRoutes,
     publishRaw,
     async publish(...ids) {
-      for (const id of ids) await publishRaw(id, Buffer.from(JSON.stringify(fileEvent(id))));
+      for (const id of ids) await publishRaw(id, Buffer.from(JSON.stringify(uploadedInput(id).event)));
     },
     row: (eventId, target) =>
       test.database.queries
@@ -109,25 +110,6 @@ export async function startRouterRig(
   };
 }
 
-export function fileEvent(id: string): FileEvent {
-  return {
-    specversion: '1.0',
-    id,
-    source: '/skiff/team/main',
-    type: 'dev.skiff.file.uploaded',
-    subject: 'in/x.csv',
-    time: '2026-01-01T00:00:00Z',
-    datacontenttype: 'application/json',
-    data: {
-      operationId: id,
-      endpoint: { namespace: 'team', name: 'main' },
-      username: 'anna',
-      path: '/in/x.csv',
-      blob: { container: 'c', name: 'in/x.csv', url: 'https://blob.example/c/in/x.csv' },
-    },
-  };
-}
-
 export function route(name: string, targets: RouteRow['targets'], match: RouteRow['match'] = null): RouteRow {
   return { namespace: 'team', name, uid: name, match, targets };
 }
@@ -135,13 +117,4 @@ export function route(name: string, targets: RouteRow['targets'], match: RouteRo
 /** A target at the application's path of the same name. */
 export function target(application: Application, name: string, delivery: NonNullable<RouteTarget['delivery']> = {}): RouteTarget {
   return { name, http: { url: `${application.url}/${name}` }, delivery };
-}
-
-/** Polls until the condition holds. @throws {Error} when it does not in time. */
-export async function eventually(what: string, condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

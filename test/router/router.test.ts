@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { eventually, type RouterRig, route, startRouterRig, target } from './router-rig.ts';
+import { eventually } from '../support/eventually.ts';
+import { type RouterRig, route, startRouterRig, target } from './router-rig.ts';
 
 const fast = { minBackoffSeconds: 1, maxBackoffSeconds: 2 };
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { eventually, fileEvent, route, startRouterRig, target } from './router-rig.ts';
+import { uploadedInput } from '../messaging/target-input.ts';
+import { eventually } from '../support/eventually.ts';
+import { route, startRouterRig, target } from './router-rig.ts';
 
 const EVENTS = 5000;
 
@@ -11,7 +13,7 @@ it('delivers at least 1,000 events per second to one HTTP target and records the
     contentType: 'application/cloudevents+json',
     subject: '',
     properties: {},
-    body: Buffer.from(JSON.stringify(fileEvent(`e${index}`))),
+    body: Buffer.from(JSON.stringify(uploadedInput(`e${index}`).event)),
   }));
   const begun = performance.now();
   await rig.bus.publisher.publish(messages, AbortSignal.timeout(5000));

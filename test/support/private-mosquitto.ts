@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Certificates } from '../emulators/certificates.ts';
 import { freePort } from './free-port.ts';
+import { portAnswers } from './port-answers.ts';
 import { startPrivateProcess } from './private-process.ts';
 
 const SERVER = '/usr/sbin/mosquitto';
@@ -47,7 +47,7 @@ export async function startPrivateMosquitto({ caFile, certFile, keyFile }: Certi
   let server = startPrivateProcess(SERVER, ['-c', join(dir, 'mosquitto.conf')]);
   const ready = async (): Promise<void> => {
     const deadline = performance.now() + 10_000;
-    while (!(await answers(anonymousPort))) {
+    while (!(await portAnswers(anonymousPort))) {
       if (performance.now() > deadline) throw new Error(`mosquitto did not start:\n${server.output()}`);
       await delay(50);
     }
@@ -68,15 +68,4 @@ export async function startPrivateMosquitto({ caFile, certFile, keyFile }: Certi
       await rm(dir, { recursive: true });
     },
   };
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.on('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
 }

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Certificates } from '../emulators/certificates.ts';
 import { freePort } from './free-port.ts';
+import { portAnswers } from './port-answers.ts';
 import { type PrivateProcess, startPrivateProcess } from './private-process.ts';
 
 const SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server';
@@ -110,19 +110,8 @@ async function waitForPort(port: number, broker: PrivateProcess): Promise<void> 
   void broker.exited.then(() => {
     ended = true;
   });
-  while (!(await answers(port))) {
+  while (!(await portAnswers(port))) {
     if (ended || performance.now() > deadline) throw new Error(`RabbitMQ did not start:\n${broker.output()}`);
     await delay(200);
   }
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.on('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CLOUD_EVENTS_JSON } from '@skiff/model/file-event';
-import { fileEvent } from '../../router/router-rig.ts';
+import { uploadedInput } from '../../messaging/target-input.ts';
 import type { Checks } from '../../support/checks.ts';
 import { machineMs } from './clock.ts';
 import { arrivalsOf } from './measure-latency.ts';
@@ -40,7 +40,7 @@ export async function addRouterChecks(checks: Checks, options: StationsOptions =
 function messages(from: number, count: number) {
   return Array.from({ length: count }, (_, index) => {
     const id = `e${from + index}`;
-    const event = fileEvent(id);
+    const event = uploadedInput(id).event;
     const body = Buffer.from(JSON.stringify({ ...event, data: { ...event.data, path: `/in/${id}` } }));
     return { messageId: id, contentType: CLOUD_EVENTS_JSON, subject: event.type, properties: {}, body };
   });

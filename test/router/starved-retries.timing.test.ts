@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { eventually, fileEvent, route, startRouterRig, target } from './router-rig.ts';
+import { uploadedInput } from '../messaging/target-input.ts';
+import { eventually } from '../support/eventually.ts';
+import { route, startRouterRig, target } from './router-rig.ts';
 
 const DEAD_ROWS = 5000;
 const fast = { minBackoffSeconds: 1, maxBackoffSeconds: 1, timeoutSeconds: 1 };
@@ -18,7 +20,7 @@ it(`tries the deliveries of other targets again in time while ${DEAD_ROWS} older
     attempt: 1,
     dueInMs: 0,
     reason: 'HTTP 503',
-    body: Buffer.from(JSON.stringify(fileEvent(id))),
+    body: Buffer.from(JSON.stringify(uploadedInput(id).event)),
     contentType: 'application/cloudevents+json',
   });
   await rig.deliveries.park(Array.from({ length: DEAD_ROWS }, (_, index) => park(`old${index}`, 'dead')));
@@ -30,6 +32,7 @@ it(`tries the deliveries of other targets again in time while ${DEAD_ROWS} older
     await eventually('the others are delivered', () => rig.application.callsTo('/app').length === 20 * (round + 1), 20_000);
     const tookMs = performance.now() - begun;
     t.diagnostic(`round ${round}: 20 deliveries after ${tookMs.toFixed(0)} ms`);
+    // 0.8 to 1.2 s measured; without passing over the target that hangs 4.5 s and more.
     assert.ok(tookMs < 3000, `${tookMs} ms`);
   }
   const triedBefore = rig.application.callsTo('/dead').length;

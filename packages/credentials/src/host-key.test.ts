@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,11 +21,29 @@ function publicKeyByOpenSsh(privateKey: string): string {
   }
 }
 
+function asPkcs8(pem: string): string {
+  return createPrivateKey(pem).export({ type: 'pkcs8', format: 'pem' }).toString();
+}
+
 describe('host key', () => {
   it('is one that OpenSSH reads, and never the same twice', () => {
     const key = generateHostKey();
     assert.equal(publicKeyByOpenSsh(key.privateKey.reveal()), key.publicKey);
     assert.notEqual(generateHostKey().publicKey, key.publicKey);
+  });
+
+  it('is of the kind that was asked for, in a form that OpenSSH reads', () => {
+    for (const [algorithm, name, form] of [
+      ['ECDSA', 'ecdsa-sha2-nistp256', 'BEGIN EC PRIVATE KEY'],
+      ['RSA', 'ssh-rsa', 'BEGIN RSA PRIVATE KEY'],
+    ] as const) {
+      const key = generateHostKey(algorithm);
+      assert.equal(key.algorithm, name);
+      assert.ok(key.privateKey.reveal().includes(form));
+      assert.equal(publicKeyByOpenSsh(key.privateKey.reveal()), key.publicKey);
+      // PKCS#8 is what other tools write and SSH servers do not read.
+      assert.equal(readHostKey(asPkcs8(key.privateKey.reveal())).privateKey.reveal(), key.privateKey.reveal());
+    }
   });
 
   it('reads back the same from what was stored', () => {

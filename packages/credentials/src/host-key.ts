@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type JsonWebKey, randomBytes } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomBytes } from 'node:crypto';
 import { Secret } from '@skiff/runtime/secret';
 import { fingerprintOf, type PublicKeyAlgorithm, PublicKeyError, parsePublicKey } from './ssh-public-key.ts';
 import { SshWireError, WireReader, wireString, wireUint32 } from './ssh-wire.ts';
@@ -27,19 +27,52 @@ const MAGIC = 'openssh-key-v1\0';
 const BEGIN = '-----BEGIN OPENSSH PRIVATE KEY-----';
 const END = '-----END OPENSSH PRIVATE KEY-----';
 const LINE_LENGTH = 70;
+const RSA_BITS = 3072;
+const UNSUPPORTED = 'host keys must be Ed25519, ECDSA on a NIST curve, or RSA';
 
-/** Makes an ed25519 key: small, quick to sign with, and known to every client of the last ten years. */
-export function generateHostKey(): HostKey {
+/**
+ * Makes a key. Ed25519: small, quick to sign with, and known to every client of the last ten years. ECDSA on P-256 and RSA of 3072 bits
+ * (which takes up to a second) are for older ones.
+ */
+export function generateHostKey(algorithm: 'Ed25519' | 'ECDSA' | 'RSA' = 'Ed25519'): HostKey {
+  switch (algorithm) {
+    case 'Ed25519':
+      return generateEd25519();
+    case 'ECDSA':
+      return readHostKey(toPem(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey));
+    case 'RSA':
+      return readHostKey(toPem(generateKeyPairSync('rsa', { modulusLength: RSA_BITS }).privateKey));
+  }
+}
+
+function generateEd25519(): HostKey {
   const { privateKey } = generateKeyPairSync('ed25519');
-  const { x = '', d = '' } = privateKey.export({ format: 'jwk' });
-  const blob = Buffer.concat([wireString(ED25519), wireString(Buffer.from(x, 'base64url'))]);
-  return describe(blob, formatOpenSsh(blob, Buffer.from(x, 'base64url'), Buffer.from(d, 'base64url')));
+  return readHostKey(toPem(privateKey));
+}
+
+/** In the form that SSH programs read: PKCS#1, SEC 1, and OpenSSH's own for Ed25519. None of them reads PKCS#8 throughout. */
+function toPem(key: KeyObject): string {
+  switch (key.asymmetricKeyType) {
+    case 'rsa':
+      return key.export({ type: 'pkcs1', format: 'pem' }).toString();
+    case 'ec':
+      return key.export({ type: 'sec1', format: 'pem' }).toString();
+    case 'ed25519': {
+      const { x = '', d = '' } = key.export({ format: 'jwk' });
+      const blob = Buffer.concat([wireString(ED25519), wireString(Buffer.from(x, 'base64url'))]);
+      return formatOpenSsh(blob, Buffer.from(x, 'base64url'), Buffer.from(d, 'base64url'));
+    }
+    default:
+      throw new HostKeyError(UNSUPPORTED);
+  }
 }
 
 /** Reads a private key that was stored or given, in OpenSSH or PEM form. @throws {HostKeyError} */
 export function readHostKey(text: string): HostKey {
   try {
-    return describe(text.includes(BEGIN) ? readOpenSsh(text) : readPem(text), `${text.trim()}\n`);
+    if (text.includes(BEGIN)) return describe(readOpenSsh(text), `${text.trim()}\n`);
+    const key = createPrivateKey(text);
+    return describe(wireBlobOf(createPublicKey(key).export({ format: 'jwk' })), toPem(key));
   } catch (error) {
     if (error instanceof HostKeyError) throw error;
     if (error instanceof SshWireError || error instanceof PublicKeyError) throw new HostKeyError(`the host key is damaged: ${error.message}`);
@@ -88,10 +121,6 @@ function readOpenSsh(text: string): Buffer {
   return blob;
 }
 
-function readPem(text: string): Buffer {
-  return wireBlobOf(createPublicKey(createPrivateKey(text)).export({ format: 'jwk' }));
-}
-
 const CURVES: Readonly<Record<string, string>> = { 'P-256': 'nistp256', 'P-384': 'nistp384', 'P-521': 'nistp521' };
 
 function wireBlobOf({ kty, crv, x = '', y = '', n = '', e = '' }: JsonWebKey): Buffer {
@@ -99,7 +128,7 @@ function wireBlobOf({ kty, crv, x = '', y = '', n = '', e = '' }: JsonWebKey): B
   if (kty === 'RSA') return Buffer.concat([wireString('ssh-rsa'), wireInteger(bytes(e)), wireInteger(bytes(n))]);
   if (kty === 'OKP' && crv === 'Ed25519') return Buffer.concat([wireString(ED25519), wireString(bytes(x))]);
   const curve = CURVES[crv ?? ''];
-  if (kty !== 'EC' || curve === undefined) throw new HostKeyError('host keys must be Ed25519, ECDSA on a NIST curve, or RSA');
+  if (kty !== 'EC' || curve === undefined) throw new HostKeyError(UNSUPPORTED);
   return Buffer.concat([wireString(`ecdsa-sha2-${curve}`), wireString(curve), wireString(Buffer.concat([Buffer.from([4]), bytes(x), bytes(y)]))]);
 }
 

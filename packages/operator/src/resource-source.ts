@@ -30,7 +30,7 @@ export interface ResourceEvent {
 }
 
 /** What a status holds beside its conditions. */
-export type StatusDetails = Pick<ResourceStatus, 'address' | 'deliveries'>;
+export type StatusDetails = Pick<ResourceStatus, 'address' | 'deliveries' | 'hostKeys'>;
 
 /**
  * Where resources come from and where their status goes: the Kubernetes API or a folder of YAML. Level-based: the lists are

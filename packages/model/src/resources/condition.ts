@@ -1,3 +1,5 @@
+import type { HostKeyStatus } from './host-key.ts';
+
 /** `metav1.Condition`. */
 export interface Condition {
   readonly type: ConditionType;
@@ -62,6 +64,8 @@ export interface ResourceStatus {
   readonly conditions?: readonly Condition[];
   /** SftpEndpoint: address that partners connect to. */
   readonly address?: string;
+  /** SftpEndpoint: the keys that clients recognise it by. */
+  readonly hostKeys?: readonly HostKeyStatus[];
   /** EventRoute: what its events came to. */
   readonly deliveries?: RouteDeliveries;
 }

@@ -1,4 +1,5 @@
 import { EventRouteSpec } from './event-route.ts';
+import { HOST_KEYS_STATUS } from './host-key.ts';
 import type { ResourceKind } from './object-meta.ts';
 import { SftpEndpointSpec } from './sftp-endpoint.ts';
 import { SftpUserSpec } from './sftp-user.ts';
@@ -86,6 +87,7 @@ export const KINDS: readonly KindInfo[] = [
         type: 'string',
         description: 'Where partners connect to: address or name of the load balancer, or the name of the Service inside the cluster.',
       },
+      hostKeys: HOST_KEYS_STATUS,
     },
   },
   {

@@ -3,6 +3,7 @@ import { EVENT_TYPES } from '../event-types.ts';
 import type { ResourceStatus } from './condition.ts';
 import { AllowedUsers, Autoscaling, Drain, EndpointIdentity, EndpointService, Replicas, VolumeClaim } from './endpoint-deployment.ts';
 import { AmqpEvents } from './endpoint-event-bus.ts';
+import { EndpointHostKeys } from './host-key.ts';
 import type { Resource } from './object-meta.ts';
 import { Cidr, exactlyOneOf, LIST_SET } from './schema-parts.ts';
 
@@ -56,6 +57,7 @@ export const SftpEndpointSpec = Type.Object(
     replicas: Type.Optional(Replicas),
     autoscaling: Type.Optional(Autoscaling),
     service: Type.Optional(EndpointService),
+    hostKeys: Type.Optional(EndpointHostKeys),
     identity: Type.Optional(EndpointIdentity),
     drain: Type.Optional(Drain),
     allowedUsers: Type.Optional(AllowedUsers),

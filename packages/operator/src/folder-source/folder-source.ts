@@ -1,6 +1,6 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import type { Condition, RouteDeliveries } from '@skiff/model/condition';
+import type { Condition } from '@skiff/model/condition';
 import type { EventRoute } from '@skiff/model/event-route';
 import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import type { SftpUser } from '@skiff/model/sftp-user';
@@ -146,8 +146,8 @@ class PolledFolder implements FolderSource {
     return this.#statuses?.get(refKey(ref));
   }
 
-  writeStatus(ref: ResourceRef, conditions: readonly Condition[], { deliveries }: StatusDetails = {}): Promise<void> {
-    if (this.#view.resources.has(refKey(ref))) this.#setStatus(refKey(ref), conditions, deliveries);
+  writeStatus(ref: ResourceRef, conditions: readonly Condition[], { address: _, ...details }: StatusDetails = {}): Promise<void> {
+    if (this.#view.resources.has(refKey(ref))) this.#setStatus(refKey(ref), conditions, details);
     return Promise.resolve();
   }
 
@@ -157,9 +157,9 @@ class PolledFolder implements FolderSource {
     else this.#logger.info(fields, 'resource event');
   }
 
-  #setStatus(ref: string, conditions: readonly Condition[], deliveries?: RouteDeliveries): void {
+  #setStatus(ref: string, conditions: readonly Condition[], details?: Omit<StatusDetails, 'address'>): void {
     const previous = this.#statuses?.get(ref)?.conditions ?? [];
-    this.#statuses?.set(ref, withFolderProblems(conditions, this.#problems.get(ref) ?? [], { previous, now: this.#clock.now() }), deliveries);
+    this.#statuses?.set(ref, withFolderProblems(conditions, this.#problems.get(ref) ?? [], { previous, now: this.#clock.now() }), details);
   }
 
   async #follow(): Promise<void> {

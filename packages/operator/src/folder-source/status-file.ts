@@ -1,7 +1,9 @@
 import { join } from 'node:path';
-import { CONDITION_REASONS, type Condition, type RouteDeliveries } from '@skiff/model/condition';
+import { CONDITION_REASONS, CONDITION_TYPES, type Condition, type RouteDeliveries } from '@skiff/model/condition';
+import type { HostKeyStatus } from '@skiff/model/host-key';
 import { isRecord } from '@skiff/model/is-record';
 import { readJsonFile } from '../durable-file.ts';
+import { isHostKeyStatus } from '../host-keys/is-host-key-status.ts';
 import { isRouteDeliveries } from '../is-route-deliveries.ts';
 
 /** What `status.json` says: the status of each object and what is wrong in the folder. For `skiff status` and for people. */
@@ -16,6 +18,7 @@ export interface ReportedStatus {
   /** `Kind/namespace/name`. */
   readonly ref: string;
   readonly conditions: readonly Condition[];
+  readonly hostKeys?: readonly HostKeyStatus[];
   readonly deliveries?: RouteDeliveries;
 }
 
@@ -46,7 +49,8 @@ function isStatusReport(value: unknown): value is StatusReport {
 
 function isReportedStatus(value: unknown): boolean {
   if (!isRecord(value) || typeof value.ref !== 'string') return false;
-  const { conditions, deliveries } = value;
+  const { conditions, deliveries, hostKeys } = value;
+  if (hostKeys !== undefined && !(Array.isArray(hostKeys) && hostKeys.every(isHostKeyStatus))) return false;
   return Array.isArray(conditions) && conditions.every(isCondition) && (deliveries === undefined || isRouteDeliveries(deliveries));
 }
 
@@ -60,7 +64,7 @@ function isCondition(value: unknown): boolean {
   if (!isRecord(value)) return false;
   const reasons: readonly unknown[] = CONDITION_REASONS;
   return (
-    ['Accepted', 'ResolvedRefs', 'Programmed', 'Ready'].some((type) => type === value.type) &&
+    CONDITION_TYPES.some((type) => type === value.type) &&
     ['True', 'False', 'Unknown'].some((status) => status === value.status) &&
     reasons.includes(value.reason) &&
     typeof value.message === 'string' &&

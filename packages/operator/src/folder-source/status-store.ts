@@ -1,4 +1,4 @@
-import type { Condition, RouteDeliveries } from '@skiff/model/condition';
+import type { Condition } from '@skiff/model/condition';
 import type { Logger } from '@skiff/runtime/logger';
 import { writeFileAtomically } from '../durable-file.ts';
 import { sameConditions } from '../merge-conditions.ts';
@@ -10,8 +10,8 @@ export type StoredStatus = Omit<ReportedStatus, 'ref'>;
 /** The status of every object of a folder: in memory, in the log when it changes, and in `status.json` shortly after. */
 export interface StatusStore {
   get(ref: string): StoredStatus | undefined;
-  /** `deliveries` that are not given stay. */
-  set(ref: string, conditions: readonly Condition[], deliveries?: RouteDeliveries): void;
+  /** Details that are not given stay. */
+  set(ref: string, conditions: readonly Condition[], details?: Omit<StoredStatus, 'conditions'>): void;
   setProblems(problems: readonly ReportedProblem[]): void;
   /** Forgets objects that are gone. */
   prune(present: (ref: string) => boolean): void;
@@ -73,11 +73,13 @@ export async function openStatusStore(options: StatusStoreOptions): Promise<Stat
 
   return {
     get: (ref) => statuses.get(ref),
-    set(ref, conditions, given) {
+    set(ref, conditions, details = {}) {
       const previous = statuses.get(ref);
-      const deliveries = given ?? previous?.deliveries;
-      if (previous !== undefined && sameConditions(previous.conditions, conditions) && previous.deliveries === deliveries) return;
-      statuses.set(ref, { conditions, ...(deliveries === undefined ? {} : { deliveries }) });
+      const next: StoredStatus = { ...previous, ...details, conditions };
+      const { deliveries, hostKeys } = next;
+      if (previous !== undefined && sameConditions(previous.conditions, conditions) && previous.deliveries === deliveries && previous.hostKeys === hostKeys)
+        return;
+      statuses.set(ref, next);
       for (const condition of conditions) logTransition(logger, ref, condition, previous?.conditions);
       schedule();
     },

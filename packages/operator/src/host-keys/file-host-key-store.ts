@@ -1,34 +1,50 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type HostKey, HostKeyError, readHostKey } from '@skiff/credentials/host-key';
-import { syncDirectory } from '../durable-file.ts';
+import type { HostKey } from '@skiff/credentials/host-key';
+import { syncDirectory, writeFileAtomically } from '../durable-file.ts';
 import { errorCode } from '../error-code.ts';
-import { type HostKeyStore, HostKeyStoreError, type HostKeys } from './host-key-store.ts';
+import { type HostKeyAlgorithm, type HostKeyStore, HostKeyStoreError } from './host-key-store.ts';
+import { planHostKeys } from './plan-host-keys.ts';
+import { filesOf, type HostKeyFiles, isHostKeyFile, isPrivateKeyFile, readStoredKeys } from './stored-host-keys.ts';
 
 export interface FileHostKeyStoreOptions {
   /** Holds one folder per endpoint, `<namespace>/<name>`. Made when missing. */
   readonly directory: string;
-  /** Makes the key of a new endpoint. */
-  readonly generate: () => HostKey;
+  readonly generate: (algorithm: HostKeyAlgorithm) => HostKey;
 }
 
-/** OpenSSH's own names, so that existing keys can be put there by hand: `ssh_host_ed25519_key`. */
-const KEY_FILE = /^ssh_host_[a-z0-9]+_key$/;
 /** A key file above this is no key file. */
 const MAX_KEY_BYTES = 64 * 1024;
-/** One per kind of key and then some. */
-const MAX_KEYS = 8;
+
+interface Place {
+  readonly parent: string;
+  readonly folder: string;
+}
 
 /** Keeps host keys in a folder of this machine, readable by this user only. */
 export function createFileHostKeyStore(options: FileHostKeyStoreOptions): HostKeyStore {
   return {
-    async ensure({ namespace, name }, signal) {
-      const folder = join(options.directory, namespace, name);
+    async ensure({ namespace, name }, wish, signal) {
+      const parent = join(options.directory, namespace);
+      const folder = join(parent, name);
+      const settle = async (files: HostKeyFiles) => {
+        const stored = readStoredKeys(files, folder);
+        return { stored, plan: planHostKeys(stored, wish, options.generate) };
+      };
       try {
-        const present = await readKeys(folder, signal);
-        if (present.length > 0) return { keys: present, generated: false };
-        return await makeKeys(options, { parent: join(options.directory, namespace), folder }, signal);
+        const { stored, plan } = await settle(await readFiles(folder, signal));
+        if (plan.stored === stored) return plan.result;
+        const after = filesOf(plan.stored);
+        if (stored.length > 0) {
+          await change(folder, after, signal);
+          return plan.result;
+        }
+        if (await makeFolder({ parent, folder }, after)) return plan.result;
+        // Another process was faster, and its keys are what this one uses too.
+        const theirs = await settle(await readFiles(folder, signal));
+        if (theirs.stored.length > 0 && theirs.plan.stored === theirs.stored) return theirs.plan.result;
+        throw new HostKeyStoreError('HostKeyInvalid', `${folder} holds files but no host key; put one there as ssh_host_ed25519_key or remove the folder`);
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof HostKeyStoreError) throw error;
@@ -38,27 +54,33 @@ export function createFileHostKeyStore(options: FileHostKeyStoreOptions): HostKe
   };
 }
 
-/** The folder appears whole or not at all: a crash leaves no half a set, and of two processes one wins and both use its keys. */
-async function makeKeys(options: FileHostKeyStoreOptions, place: { readonly parent: string; readonly folder: string }, signal: AbortSignal): Promise<HostKeys> {
-  await mkdir(place.parent, { recursive: true, mode: 0o700 });
-  const temporary = join(place.parent, `.${randomBytes(6).toString('hex')}.tmp`);
+/** The folder appears whole or not at all: a crash leaves no half a set, and of two processes one wins. False: the other one. */
+async function makeFolder({ parent, folder }: Place, files: HostKeyFiles): Promise<boolean> {
+  await mkdir(parent, { recursive: true, mode: 0o700 });
+  const temporary = join(parent, `.${randomBytes(6).toString('hex')}.tmp`);
   await mkdir(temporary, { mode: 0o700 });
-  const key = options.generate();
-  const file = join(temporary, `ssh_host_${key.algorithm.replace(/^ssh-|-.*$/g, '')}_key`);
   try {
-    await writeNew(file, key.privateKey.reveal(), 0o600);
-    await writeNew(`${file}.pub`, `${key.publicKey}\n`, 0o644);
+    for (const [file, text] of files) await writeNew(join(temporary, file), text, modeOf(file));
     await syncDirectory(temporary);
-    await rename(temporary, place.folder);
+    await rename(temporary, folder);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     if (errorCode(error) !== 'ENOTEMPTY' && errorCode(error) !== 'EEXIST') throw error;
-    const keys = await readKeys(place.folder, signal);
-    if (keys.length > 0) return { keys, generated: false };
-    throw new HostKeyStoreError('HostKeyInvalid', `${place.folder} holds files but no host key; put one there as ssh_host_ed25519_key or remove the folder`);
+    return false;
   }
-  await syncDirectory(place.parent);
-  return { keys: [key], generated: true };
+  await syncDirectory(parent);
+  return true;
+}
+
+/** What is new is written before what is old goes: a crash in between loses no key, and the next look finishes. */
+async function change(folder: string, after: HostKeyFiles, signal: AbortSignal): Promise<void> {
+  for (const [file, text] of after) await writeFileAtomically(join(folder, file), text, { mode: modeOf(file), signal });
+  for (const file of await readdir(folder)) if (isHostKeyFile(file) && !after.has(file)) await rm(join(folder, file));
+  await syncDirectory(folder);
+}
+
+function modeOf(file: string): number {
+  return isPrivateKeyFile(file) ? 0o600 : 0o644;
 }
 
 async function writeNew(file: string, text: string, mode: number): Promise<void> {
@@ -71,26 +93,24 @@ async function writeNew(file: string, text: string, mode: number): Promise<void>
   }
 }
 
-async function readKeys(folder: string, signal: AbortSignal): Promise<readonly HostKey[]> {
+async function readFiles(folder: string, signal: AbortSignal): Promise<HostKeyFiles> {
   let names: readonly string[];
   try {
     names = await readdir(folder);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
+    if (errorCode(error) === 'ENOENT') return new Map();
     throw error;
   }
-  const files = names.filter((name) => KEY_FILE.test(name)).sort();
-  if (files.length > MAX_KEYS) throw new HostKeyStoreError('HostKeyInvalid', `${folder} holds more than ${MAX_KEYS} host keys`);
-  const keys: HostKey[] = [];
-  for (const name of files) {
+  const files = new Map<string, string>();
+  for (const name of names.filter(isHostKeyFile).sort()) {
     signal.throwIfAborted();
-    keys.push(await readKey(join(folder, name)));
+    files.set(name, isPrivateKeyFile(name) ? await readKey(join(folder, name)) : '');
   }
-  return keys;
+  return files;
 }
 
 /** As sshd does: a private key that others can read is not used. */
-async function readKey(file: string): Promise<HostKey> {
+async function readKey(file: string): Promise<string> {
   const handle = await open(file, 'r');
   try {
     const stats = await handle.stat();
@@ -98,10 +118,7 @@ async function readKey(file: string): Promise<HostKey> {
     if ((stats.mode & 0o077) !== 0) throw new HostKeyStoreError('HostKeyPermissions', `others may read the host key ${file}: chmod 600 ${file}`);
     if (uid !== 0 && uid !== process.getuid?.()) throw new HostKeyStoreError('HostKeyPermissions', `the host key ${file} belongs to another user: chown it`);
     if (!stats.isFile() || stats.size > MAX_KEY_BYTES) throw new HostKeyStoreError('HostKeyInvalid', `${file} is not a host key`);
-    return readHostKey(await handle.readFile('utf8'));
-  } catch (error) {
-    if (error instanceof HostKeyError) throw new HostKeyStoreError('HostKeyInvalid', `${file}: ${error.message}`, { cause: error });
-    throw error;
+    return await handle.readFile('utf8');
   } finally {
     await handle.close();
   }

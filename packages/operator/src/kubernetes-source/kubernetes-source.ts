@@ -5,7 +5,7 @@ import type { Fence, KubeClient } from '@skiff/kube/kube-client';
 import { keyOf } from '@skiff/kube/kube-object';
 import { EventRoutes, Namespaces, type ResourceType, SftpEndpoints, SftpUsers } from '@skiff/kube/resource-type';
 import type { Condition, ResourceStatus } from '@skiff/model/condition';
-import { eventBusSecretsOf } from '@skiff/model/event-bus-secrets';
+import { endpointSecretsOf } from '@skiff/model/endpoint-secrets';
 import type { EventRoute } from '@skiff/model/event-route';
 import type { ResourceKind } from '@skiff/model/object-meta';
 import { secretRefsOf } from '@skiff/model/route-secrets';
@@ -141,7 +141,8 @@ class InformedSource implements KubernetesSource {
     const known = this.#watched[ref.kind].cache.object(keyOf(ref));
     if (known === undefined) return;
     const before = this.status(ref);
-    const kept = before?.deliveries === undefined ? {} : { deliveries: before.deliveries };
+    const { deliveries, hostKeys } = before ?? {};
+    const kept = { ...(deliveries === undefined ? {} : { deliveries }), ...(hostKeys === undefined ? {} : { hostKeys }) };
     await this.#statuses.write({ type: TYPES[ref.kind], ref, known }, { conditions, ...kept, ...details });
     this.#announce(ref, before?.conditions ?? [], conditions);
   }
@@ -219,7 +220,7 @@ function referencedSecrets(
     if (known === undefined) names.set(namespace, new Set([name]));
     else known.add(name);
   };
-  for (const { metadata, spec } of endpoints) for (const { name } of Object.values(eventBusSecretsOf(spec))) add(metadata.namespace, name);
+  for (const { metadata, spec } of endpoints) for (const name of endpointSecretsOf(spec)) add(metadata.namespace, name);
   for (const { metadata, spec } of users) if (spec.password !== undefined) add(metadata.namespace, spec.password.hashSecretRef.name);
   for (const { metadata, spec } of routes) for (const { name } of spec.targets.flatMap(secretRefsOf)) add(metadata.namespace, name);
   return names;

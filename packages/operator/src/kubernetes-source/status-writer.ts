@@ -4,8 +4,10 @@ import { isNotFound } from '@skiff/kube/kube-error';
 import type { KubeObject } from '@skiff/kube/kube-object';
 import type { ResourceType } from '@skiff/kube/resource-type';
 import { CONDITION_REASONS, CONDITION_TYPES, type Condition, type ResourceStatus } from '@skiff/model/condition';
+import type { HostKeyStatus } from '@skiff/model/host-key';
 import { isRecord } from '@skiff/model/is-record';
 import { API_VERSION } from '@skiff/model/object-meta';
+import { isHostKeyStatus } from '../host-keys/is-host-key-status.ts';
 import { isRouteDeliveries } from '../is-route-deliveries.ts';
 import { newerObject } from '../newer-object.ts';
 import { type ResourceRef, refKey, type StatusDetails } from '../resource-source.ts';
@@ -90,9 +92,10 @@ function statusOnly({ apiVersion, kind, metadata, status }: KubeObject): KubeObj
 
 /** Whether something is there that is to be there no longer. */
 function hasMore(actual: ResourceStatus | undefined, wanted: WrittenStatus): boolean {
-  const { conditions = [], address } = actual ?? {};
+  const { conditions = [], address, hostKeys = [] } = actual ?? {};
   const vanishes = ({ type }: Condition): boolean => !wanted.conditions.some((condition) => condition.type === type);
-  return (address !== undefined && wanted.address === undefined) || conditions.some(vanishes);
+  const keyVanishes = ({ name }: HostKeyStatus): boolean => wanted.hostKeys?.some((key) => key.name === name) !== true;
+  return (address !== undefined && wanted.address === undefined) || conditions.some(vanishes) || hostKeys.some(keyVanishes);
 }
 
 export interface WrittenStatus extends StatusDetails {
@@ -102,11 +105,12 @@ export interface WrittenStatus extends StatusDetails {
 /** What others may have written into a status is no reason to fail: what is no condition of ours counts as absent. */
 function readStatus(status: unknown): ResourceStatus | undefined {
   if (!isRecord(status)) return undefined;
-  const { observedGeneration, conditions, address, deliveries } = status;
+  const { observedGeneration, conditions, address, deliveries, hostKeys } = status;
   return {
     ...(typeof observedGeneration === 'number' ? { observedGeneration } : {}),
     ...(Array.isArray(conditions) ? { conditions: conditions.filter(isCondition) } : {}),
     ...(typeof address === 'string' ? { address } : {}),
+    ...(Array.isArray(hostKeys) ? { hostKeys: hostKeys.filter(isHostKeyStatus) } : {}),
     ...(isRouteDeliveries(deliveries) ? { deliveries } : {}),
   };
 }

@@ -1,4 +1,4 @@
-import { eventBusSecretsOf } from '@skiff/model/event-bus-secrets';
+import { endpointSecretsOf } from '@skiff/model/endpoint-secrets';
 import type { EventRoute } from '@skiff/model/event-route';
 import { objectKey } from '@skiff/model/object-meta';
 import { secretRefsOf } from '@skiff/model/route-secrets';
@@ -33,8 +33,7 @@ export function indexSource(source: Pick<ResourceSource, 'endpoints' | 'users' |
     const key = refKey({ kind: 'Secret', namespace, name });
     bySecret.set(key, (bySecret.get(key) ?? new Set()).add(owner));
   };
-  for (const { metadata, spec } of source.endpoints())
-    for (const { name } of Object.values(eventBusSecretsOf(spec))) needs(objectKey(metadata), metadata.namespace, name);
+  for (const { metadata, spec } of source.endpoints()) for (const name of endpointSecretsOf(spec)) needs(objectKey(metadata), metadata.namespace, name);
   for (const resource of [...source.users(), ...source.routes()]) {
     const owner = endpointKeyOf(resource);
     ownerOf.set(refKey(refOf(resource)), owner);

@@ -8,6 +8,7 @@ import { eventBusObstacle } from '@skiff/policy/event-bus-obstacle';
 import { translateEndpoint } from '@skiff/policy/translate-endpoint';
 import type { EndpointReadiness } from '../endpoint-sink.ts';
 import { HostKeyStoreError, type HostKeys } from '../host-keys/host-key-store.ts';
+import { type ResolvedHostKeys, resolveHostKeys } from '../host-keys/resolve-host-keys.ts';
 import { publishStatus } from '../publish-status.ts';
 import { refOf, type StatusDetails } from '../resource-source.ts';
 import { type ReconcileContext, refFromKey } from './reconcile-context.ts';
@@ -34,8 +35,10 @@ export async function reconcileEndpoint(
     return { retry: false, applied: undefined, removed };
   }
   const { settings, verdict: ofSpec } = translateEndpoint(endpoint);
-  const verdict = { ...ofSpec, unresolved: ofSpec.unresolved ?? (await missingSecret(context, endpoint)) };
-  const outcome = settings === undefined ? undefined : await apply(context, endpoint, settings, signal);
+  const hostKeys = await resolveHostKeys(source, endpoint);
+  const outcome = settings === undefined ? undefined : await apply(context, { endpoint, settings, hostKeys }, signal);
+  const keyProblem = hostKeys.obstacle ?? outcome?.applied?.hostKeys.problem;
+  const verdict = { ...ofSpec, unresolved: ofSpec.unresolved ?? (await missingSecret(context, endpoint)) ?? keyProblem };
   const programmed = outcome === undefined ? NOTHING_APPLIED : programmedState(outcome.readiness, request.databaseProblem);
   const published = await publish();
   // What is pending is told of by a watch, and what is invalid waits for another spec: trying again helps neither.
@@ -45,7 +48,7 @@ export async function reconcileEndpoint(
   async function publish(): Promise<boolean> {
     if (endpoint === undefined) return true;
     try {
-      await publishStatus(context, refOf(endpoint), completeConditions(verdict, programmed), addressOf(outcome));
+      await publishStatus(context, refOf(endpoint), completeConditions(verdict, programmed), detailsOf(outcome, hostKeys));
       return true;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
@@ -75,17 +78,28 @@ type ApplyReadiness =
   | EndpointReadiness
   | { readonly kind: 'notReady'; readonly reason: 'SecretInvalid' | 'NamespaceAccessNotGranted'; readonly message: string; readonly address?: string };
 
-function addressOf(outcome: ApplyOutcome | undefined): StatusDetails {
-  return outcome?.readiness.address === undefined ? {} : { address: outcome.readiness.address };
+/** Host keys of which nothing is known now stay as they were told. */
+function detailsOf(outcome: ApplyOutcome | undefined, { obstacle }: ResolvedHostKeys): StatusDetails {
+  const address = outcome?.readiness.address;
+  const held = obstacle === undefined ? outcome?.applied?.hostKeys.held : undefined;
+  const hostKeys = held?.map(({ name, state, key: { algorithm, fingerprint, publicKey } }) => ({ name, state, algorithm, fingerprint, publicKey }));
+  return { ...(address === undefined ? {} : { address }), ...(hostKeys === undefined ? {} : { hostKeys }) };
 }
 
-async function apply(context: ReconcileContext, endpoint: SftpEndpoint, settings: EndpointSettings, signal: AbortSignal): Promise<ApplyOutcome> {
+interface ApplyInput {
+  readonly endpoint: SftpEndpoint;
+  readonly settings: EndpointSettings;
+  readonly hostKeys: ResolvedHostKeys;
+}
+
+async function apply(context: ReconcileContext, input: ApplyInput, signal: AbortSignal): Promise<ApplyOutcome> {
+  const { endpoint, settings } = input;
   const { metadata } = endpoint;
   const key = objectKey(metadata);
   try {
-    const hostKeys = await context.hostKeys.ensure(metadata, signal);
-    if (hostKeys.generated) {
-      const message = `host keys made: ${hostKeys.keys.map((hostKey) => `${hostKey.algorithm} ${hostKey.fingerprint}`).join(', ')}`;
+    const hostKeys = await context.hostKeys.ensure(metadata, input.hostKeys.wish, signal);
+    if (hostKeys.generated.length > 0) {
+      const message = `host keys made: ${hostKeys.generated.map((hostKey) => `${hostKey.algorithm} ${hostKey.fingerprint}`).join(', ')}`;
       context.source.recordEvent(refOf(endpoint), { type: 'Normal', reason: 'HostKeysGenerated', message });
     }
     const readiness = await context.sink.apply(

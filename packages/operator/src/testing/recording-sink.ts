@@ -36,4 +36,4 @@ export class RecordingSink implements EndpointSink {
 }
 
 /** For tests in which nobody connects. */
-export const noHostKeys: HostKeyStore = { ensure: () => Promise.resolve({ keys: [], generated: false }) };
+export const noHostKeys: HostKeyStore = { ensure: () => Promise.resolve({ keys: [], held: [], generated: [] }) };

@@ -93,6 +93,9 @@ const rewrittenNamesItsSource: Check = ({ service, allowedSourceRanges }) =>
     ? 'service.clientAddress: Rewritten needs allowedSourceRanges: the addresses of what rewrites'
     : undefined;
 
+const oneHostKeyIsActive: Check = ({ hostKeys }) =>
+  hostKeys === undefined || hostKeys.some(({ state }) => state === 'Active') ? undefined : 'hostKeys: at least one host key must be Active';
+
 const CHECKS: readonly Check[] = [
   sourceRangesAreRanges,
   loadBalancerRangesAreRanges,
@@ -103,6 +106,7 @@ const CHECKS: readonly Check[] = [
   replicasHaveOrder,
   selectorGoesWithFrom,
   rewrittenNamesItsSource,
+  oneHostKeyIsActive,
 ];
 
 function storageSettings({ azureBlob, local }: SftpEndpointSpec['storage']): EndpointSettings['storage'] | undefined {

@@ -1,7 +1,7 @@
 import type { Logger } from '@skiff/runtime/logger';
 import { digest } from './canonical.ts';
 import type { Clock } from './clock.ts';
-import type { KubeClient, Manifest } from './kube-client.ts';
+import type { Fence, KubeClient, Manifest, WriteOptions } from './kube-client.ts';
 import type { KubeObject } from './kube-object.ts';
 import { microTime } from './lease-record.ts';
 import { Events } from './resource-type.ts';
@@ -25,6 +25,8 @@ export interface EventRecorderProps {
   readonly logger: Logger;
   /** Ends all writing. */
   readonly signal: AbortSignal;
+  /** Asked before each write. */
+  readonly fence?: Fence;
 }
 
 const CONTROLLER = 'skiff.dev/operator';
@@ -78,7 +80,7 @@ export class EventRecorder {
       return;
     }
     const fresh = this.#begin(event, key, nowMs);
-    this.#write(() => this.#props.client.create(Events, this.#manifest(event, fresh), { signal: this.#props.signal, timeoutMs: WRITE_TIMEOUT_MS }));
+    this.#write(() => this.#props.client.create(Events, this.#manifest(event, fresh), this.#options()));
   }
 
   #begin(event: ObjectEvent, key: string, nowMs: number): Series {
@@ -99,7 +101,7 @@ export class EventRecorder {
     if (this.#inFlight >= MAX_IN_FLIGHT) return;
     series.writtenAtMs = nowMs;
     const patch = { series: { count: series.count, lastObservedTime: microTime(this.#props.clock.date()) } };
-    this.#write(() => this.#props.client.mergePatch(Events, series, patch, { signal: this.#props.signal, timeoutMs: WRITE_TIMEOUT_MS }));
+    this.#write(() => this.#props.client.mergePatch(Events, series, patch, this.#options()));
   }
 
   #manifest(event: ObjectEvent, series: Series): Manifest {
@@ -117,6 +119,11 @@ export class EventRecorder {
       note: cutUtf8(event.note, MAX_NOTE_BYTES),
       regarding: { apiVersion, kind, name: metadata.name, namespace: metadata.namespace, uid: metadata.uid, resourceVersion: metadata.resourceVersion },
     };
+  }
+
+  #options(): WriteOptions {
+    const { signal, fence } = this.#props;
+    return { signal, fence, timeoutMs: WRITE_TIMEOUT_MS };
   }
 
   #takeToken(regarding: KubeObject, nowMs: number): boolean {

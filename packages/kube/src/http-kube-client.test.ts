@@ -87,6 +87,31 @@ describe('kube client', () => {
     assert.equal((await failure(client.get(ConfigMaps, ref, { signal }))).vendorCode, ANSWER_TOO_LARGE);
   });
 
+  it('asks the fence again once the connection is there', async () => {
+    for (const holdsFor of [0, 1, 2]) {
+      // A connection of its own each time: the last one is not kept.
+      const fresh = createKubeClient(await loadKubeTarget({ kind: 'content', yaml: server.kubeconfig }));
+      let asked = 0;
+      const fence = {
+        assertHeld() {
+          if (asked++ >= holdsFor) throw new KubeError({ code: 'aborted', httpStatus: 0, message: 'not the leader' });
+        },
+      };
+      try {
+        const work = fresh.create(ConfigMaps, configMap('a', `held-${holdsFor}`), { signal, fence });
+        if (holdsFor === 2) await work;
+        else assert.equal((await failure(work)).code, 'aborted');
+        const found = await fresh.get(ConfigMaps, { namespace: 'a', name: `held-${holdsFor}` }, { signal }).then(
+          () => true,
+          () => false,
+        );
+        assert.equal(found, holdsFor === 2);
+      } finally {
+        fresh.close();
+      }
+    }
+  });
+
   it('sends nothing when the fence does not hold', async () => {
     const before = server.requests.length;
     const fence = {

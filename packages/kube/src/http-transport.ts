@@ -1,5 +1,6 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
+import type { Socket } from 'node:net';
 import type { KubeTarget } from './kube-config.ts';
 import { abortedByCaller, KubeError, noAnswer } from './kube-error.ts';
 
@@ -124,7 +125,19 @@ export class HttpTransport {
     outgoing.on('error', (cause: NodeJS.ErrnoException) => {
       reject(outgoing.reusedSocket && cause.code === 'ECONNRESET' ? new StaleConnection(noAnswer('connection was closed', cause)) : cause);
     });
-    outgoing.on('socket', (socket) => socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS));
+    outgoing.on('socket', (socket) => {
+      socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+      whenConnected(socket, () => {
+        try {
+          // Once more: the process may have been suspended while the connection was made.
+          request.guard?.();
+          outgoing.end(request.body);
+        } catch (error) {
+          reject(error);
+          outgoing.destroy();
+        }
+      });
+    });
     outgoing.on('response', (response) => {
       response.on('error', () => deadline.clear());
       resolve(response);
@@ -133,7 +146,6 @@ export class HttpTransport {
       outgoing.destroy(error instanceof Error ? error : noAnswer('gave up', error));
       throw error;
     });
-    outgoing.end(request.body);
     return Promise.race([promise, giveUp]).catch((error: unknown) => {
       throw error instanceof KubeError || error instanceof StaleConnection ? error : noAnswer('the API server cannot be reached', error);
     });
@@ -194,6 +206,14 @@ async function readBody(response: http.IncomingMessage, deadline: Deadline): Pro
     throw error instanceof KubeError ? error : noAnswer('the answer was cut off', error);
   }
   return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Calls back when what is written goes out at once: now, on a connection that is kept. */
+function whenConnected(socket: Socket, then: () => void): void {
+  // Undocumented; were it gone, the look would come one handshake earlier.
+  if ('secureConnecting' in socket && socket.secureConnecting === true) socket.once('secureConnect', then);
+  else if (socket.connecting) socket.once('connect', then);
+  else then();
 }
 
 function dropIdle(agent: http.Agent): void {

@@ -74,7 +74,7 @@ class InformedSource implements KubernetesSource {
     this.#watched = { SftpEndpoint: watched('SftpEndpoint'), SftpUser: watched('SftpUser'), EventRoute: watched('EventRoute') };
     this.#namespaces = new Informer({ ...common, type: Namespaces });
     this.#statuses = new StatusWriter({ client, fence, signal });
-    this.#events = new EventRecorder({ client, instance, clock: kubeClock, logger, signal });
+    this.#events = new EventRecorder({ client, instance, clock: kubeClock, logger, signal, fence });
     this.#secrets = new SecretReader({
       client,
       serviceAccount,

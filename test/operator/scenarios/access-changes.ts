@@ -77,7 +77,7 @@ async function run(context: ScenarioContext): Promise<void> {
   checks.add('access changes: password hash, p99', (percentile(latencies.get('password hash') ?? [], 99) ?? GIVE_UP_MS) / 1_000, 's', `<= ${LIMIT_S}`);
   checks.add('access changes: logins by what was in force before', letIn, '', '== 0');
   checks.add('access changes: refused logins by a new key or password', lockedOut, '', '== 0');
-  await operator.kill();
+  await operator.stop();
 }
 
 async function newMember({ rig, servers }: { readonly rig: OperatorRig; readonly servers: SftpServers }, name: string, kind: Kind): Promise<Member> {

@@ -75,7 +75,7 @@ async function run({ rig, checks, size, progress }: ScenarioContext): Promise<vo
   checks.add('API server down: a change right after is in force', inForceMs / 1_000, 's', `<= ${CONVERGED_LIMIT_S}`);
   checks.add('API server down: and said so in its status', convergedMs / 1_000, 's', `<= ${CONVERGED_LIMIT_S}`);
   checks.add('API server down: operators that ended over it', operators.filter(({ running }) => !running).length, '', '== 0');
-  await Promise.all(operators.map((operator) => operator.kill()));
+  await Promise.all(operators.map((operator) => operator.stop()));
 }
 
 interface Uploads {

@@ -60,7 +60,7 @@ async function run({ rig, checks, size, progress }: ScenarioContext): Promise<vo
     progress(`after a blackhole of everything converged ${Math.round(ms)} ms from its beginning`);
     checks.add('blackholed watch: a change while nothing passed noticed', ms / 1_000, 's', `<= ${NOTICED_LIMIT_S}`);
   } finally {
-    await operator.kill();
+    await operator.stop();
     await proxy.stop();
   }
 }

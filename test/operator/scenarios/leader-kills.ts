@@ -115,7 +115,7 @@ async function golden({ rig, progress }: ScenarioContext): Promise<ReadonlyMap<s
     if (unobserved.length > 0) progress(`✘ golden: ${unobserved[0]}`);
     return state;
   } finally {
-    await operator.kill();
+    await operator.stop();
     await database.close();
   }
 }

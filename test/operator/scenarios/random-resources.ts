@@ -109,7 +109,7 @@ async function run({ rig, checks, random, size, progress }: ScenarioContext): Pr
   checks.add('random resources: whose status does not speak of their generation', left.length, '', '== 0');
   checks.add('random resources: keys left in the work queue', work.pending + work.retrying, '', '== 0');
   checks.add('random resources: a plain user beside them is ready', (performance.now() - plainAt) / 1_000, 's', `<= ${PLAIN_LIMIT_S}`);
-  await operator.kill();
+  await operator.stop();
 }
 
 async function makeSecrets(client: ScenarioContext['rig']['client']): Promise<void> {

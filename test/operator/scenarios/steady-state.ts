@@ -60,7 +60,7 @@ async function run({ rig, checks, size, progress }: ScenarioContext): Promise<vo
     checks.add('steady state: watched without a change', STEADY_MS[size] / 1_000, 's');
     checks.add('steady state: writes to the API meanwhile, leases aside', after.api - before.api, 'writes', '== 0');
     checks.add('steady state: writes to the database meanwhile', after.sql - before.sql, 'writes', '== 0');
-    await operator.kill();
+    await operator.stop();
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

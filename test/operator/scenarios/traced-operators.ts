@@ -76,7 +76,7 @@ export class TracedOperators implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#processes.map((operator) => operator.kill()));
+    await Promise.all(this.#processes.map((operator) => operator.stop()));
     await sql`SET GLOBAL general_log = 0`.execute(this.#admin.queries);
     for (const name of this.#accounts) await sql`DROP USER ${sql.lit(name)}@'localhost'`.execute(this.#admin.queries);
     await this.#admin.close();

@@ -79,6 +79,8 @@ class DirectoryMove {
   #moved: number;
   #progressAt: number;
   #kept = 0;
+  #lapsed = false;
+  #ownedUntil: number;
 
   constructor(context: OperationContext, ref: OperationRef, props: MoveDirectoryProps, moved: number) {
     this.#context = context;
@@ -87,6 +89,7 @@ class DirectoryMove {
     this.#moved = moved;
     this.#startedAt = context.clock.monotonicMs();
     this.#progressAt = this.#startedAt;
+    this.#ownedUntil = this.#startedAt + context.lease.remainingMs();
   }
 
   async run(): Promise<Outcome> {
@@ -131,7 +134,7 @@ class DirectoryMove {
     }
   }
 
-  async #take(step: WalkStep): Promise<undefined> {
+  async #take(step: WalkStep): Promise<Outcome | undefined> {
     const names = step.kind === 'files' ? [...step.names] : [step.name];
     const move = step.kind === 'files' ? moveFile : moveMarker;
     const { store, failpoints } = this.#context;
@@ -139,16 +142,19 @@ class DirectoryMove {
     const failures: unknown[] = [];
     const work = async () => {
       for (let name = names.shift(); name !== undefined; name = names.shift()) {
-        const props = { store, id, source: name, target: renamedBelow(name, source, target), failpoints, signal: AbortSignal.timeout(MOVE_TIMEOUT_MS) };
+        const signal = AbortSignal.timeout(MOVE_TIMEOUT_MS);
+        const props = { store, id, source: name, target: renamedBelow(name, source, target), failpoints, signal, owned: () => this.#owned() };
         try {
-          this.#count(await move(props), name);
+          if (!this.#lapsed) this.#count(await move(props), name);
         } catch (error) {
           failures.push(error);
         }
       }
     };
     await Promise.all(Array.from({ length: Math.min(CONCURRENCY, names.length) }, work));
+    if (this.#lapsed) return park(this.#context, this.#ref, 'this server could not reach its database in time');
     if (failures.length > 0) throw failures[0];
+    return undefined;
   }
 
   #count(moved: Moved, name: BlobName): void {
@@ -159,6 +165,18 @@ class DirectoryMove {
       this.#kept++;
       this.#context.logger.warn({ operation: this.#ref.id, blob: name }, 'a file of a renamed directory stays at its old name');
     }
+  }
+
+  /**
+   * Whether nobody can have taken the operation over: so it is as long as this process's lease has never run out since it had the
+   * row. Once it has, somebody else may have finished the rename, and what lies at the old name may be new.
+   */
+  #owned(): boolean {
+    const { clock, lease } = this.#context;
+    const now = clock.monotonicMs();
+    if (now >= this.#ownedUntil) this.#lapsed = true;
+    else this.#ownedUntil = Math.max(this.#ownedUntil, now + lease.remainingMs());
+    return !this.#lapsed;
   }
 
   /** After each batch: whoever was displaced stops here, and recovery when its time is over. */

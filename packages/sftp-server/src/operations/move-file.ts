@@ -12,10 +12,18 @@ export interface MoveProps {
   readonly target: BlobName;
   readonly failpoints: Failpoints;
   readonly signal: AbortSignal;
+  /**
+   * Whether the operation is still the caller's, asked each time after it has looked at the source: what it has seen was there
+   * under the lock then, and is no new file that somebody has put there after another process had finished the rename.
+   */
+  readonly owned: () => boolean;
 }
 
-/** `gone`: there is nothing at the source. `kept`: it stays there, because its new name is taken or the store does not let it go. */
-export type Moved = 'moved' | 'gone' | 'kept';
+/**
+ * `gone`: there is nothing at the source. `kept`: it stays there, because its new name is taken or the store does not let it go.
+ * `displaced`: the operation is somebody else's.
+ */
+export type Moved = 'moved' | 'gone' | 'kept' | 'displaced';
 
 /** The version of the source that a copy was made of. */
 const SOURCE_METADATA_KEY = 'skiff_source';
@@ -34,6 +42,7 @@ export async function moveFile(props: MoveProps): Promise<Moved> {
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const present = await store.stat(source, signal);
     if (present === undefined || present.isDirectory) return 'gone';
+    if (!props.owned()) return 'displaced';
     const copy = await copyOnce(props, present, copied);
     if (copy === 'taken') return 'kept';
     copied = copy ?? copied;
@@ -44,6 +53,7 @@ export async function moveFile(props: MoveProps): Promise<Moved> {
       return 'moved';
     }
   }
+  if (!props.owned()) return 'displaced';
   // Somebody keeps changing the source, or holds it: it is there, and there must not be two of it.
   if (copied !== undefined) await removed(store.remove(target, { etag: copied.etag, signal }));
   return 'kept';
@@ -71,6 +81,7 @@ export async function moveMarker(props: MoveProps): Promise<Moved> {
   const { store, id, source, target, signal } = props;
   const present = await store.stat(source, signal);
   if (present === undefined || !present.isDirectory || present.etag === '') return 'gone';
+  if (!props.owned()) return 'displaced';
   const metadata = { ...present.metadata, [UPLOAD_METADATA_KEY]: id };
   const copied = await attempt(store.copy({ name: source, etag: present.etag }, target, { condition: { kind: 'absent' }, metadata, signal }));
   if (copied === 'refused') return 'kept';

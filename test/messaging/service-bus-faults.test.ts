@@ -22,7 +22,7 @@ let azure: Azure;
 
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'skiff-bus-'));
-  const queues = ['restart', 'reconnect', 'detach', 'expiry', 'late-token', 'throttle', 'errors', { name: 'ordered', requiresSession: true }];
+  const queues = ['restart', 'reconnect', 'detach', 'expiry', 'late-token', 'throttle', 'errors', 'foreign', 'recycle', { name: 'ordered', requiresSession: true }];
   azure = await startAzure({ dir, queues, tokenLifetimeSeconds: TOKEN_LIFETIME_SECONDS });
   trustAuthority(azure.certificates);
 });
@@ -186,6 +186,40 @@ describe('service bus adapter under faults of its own connection', { concurrency
       await delay(1_000);
     }
     await until(() => received.size === TOKEN_LIFETIME_SECONDS * 2, 5_000);
+  });
+
+  test('replaces its connections before their tokens end, and loses and doubles nothing', async () => {
+    const credential = neverRenewed();
+    let tokens = 0;
+    const counted = {
+      getToken: (scopes: string | string[]) => {
+        tokens++;
+        return credential.getToken(scopes);
+      },
+    };
+    const props = { ...options('recycle'), credential: counted, recycleAfterMs: 1_000 };
+    const received = await collect(props);
+    const publisher = publisherFor(props);
+    const sent: string[] = [];
+    for (const end = performance.now() + 12_000; performance.now() < end; await delay(100)) {
+      const id = `recycled-${sent.length}`;
+      await publisher.publish([messageWith(id)], within(5_000));
+      sent.push(id);
+    }
+    await until(() => sent.every((id) => received.has(id)));
+    assert.ok([...received.values()].every((times) => times === 1));
+    // The publisher's about ten times, the consumer's at each look, every 5 s.
+    assert.ok(tokens >= 8, `${tokens} tokens`);
+  });
+
+  test('is not held up by a message of another system that has no id', async () => {
+    const client = new ServiceBusClient(azure.serviceBus.connectionString);
+    const sender = client.createSender('foreign');
+    await sender.sendMessages([{ body: 'no id' }, { body: 'none either' }]);
+    await sender.sendMessages({ messageId: 'last', body: { a: 1 } });
+    await client.close();
+    const received = await collect(keyed('foreign'));
+    await until(() => received.has('last') && [...received.values()].reduce((sum, times) => sum + times, 0) === 3);
   });
 
   test('comes up when the first tokens cannot be had', async () => {

@@ -1,9 +1,7 @@
 import type { ServiceBusClient, ServiceBusSender } from '@azure/service-bus';
 import { boundedClose, openClient } from './open-client.ts';
 import { toStoreError } from './service-bus-error.ts';
-import type { ServiceBusOptions } from './service-bus-options.ts';
-
-const RECYCLE_AFTER_MS = 30 * 60_000;
+import { RECYCLE_AFTER_MS, type ServiceBusOptions } from './service-bus-options.ts';
 
 interface Connected {
   readonly client: ServiceBusClient;
@@ -51,7 +49,8 @@ export class SenderSlot {
   }
 
   #acquire(): Connected {
-    if (this.#current !== undefined && performance.now() - this.#current.openedAt > RECYCLE_AFTER_MS) this.#retire(this.#current);
+    const { recycleAfterMs = RECYCLE_AFTER_MS } = this.#options;
+    if (this.#current !== undefined && performance.now() - this.#current.openedAt > recycleAfterMs) this.#retire(this.#current);
     if (this.#current !== undefined) return this.#current;
     const client = openClient(this.#options, 0);
     const sender = client.createSender(this.#options.queue);

@@ -6,10 +6,9 @@ import type { EventConsumer, MessageHandler, Settlement } from '../event-bus.ts'
 import { toIncomingMessage } from './incoming-message.ts';
 import { type Ending, ReceiverGeneration } from './receiver-generation.ts';
 import { toStoreError } from './service-bus-error.ts';
-import type { ServiceBusOptions } from './service-bus-options.ts';
+import { RECYCLE_AFTER_MS, type ServiceBusOptions } from './service-bus-options.ts';
 import { Slots } from './slots.ts';
 
-const RECYCLE_AFTER_MS = 30 * 60_000;
 /** A link that is silent for so long may be dead without anybody having said so. Reconnecting is cheap. */
 const RECYCLE_IDLE_AFTER_MS = 2 * 60_000;
 const CHECK_EVERY_MS = 5_000;
@@ -100,7 +99,8 @@ export class ServiceBusConsumer implements EventConsumer {
 
   async #whenDue(generation: ReceiverGeneration, ended: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([this.#stopping.signal, ended]);
-    const dueAt = performance.now() + RECYCLE_AFTER_MS * (1 - Math.random() / 10);
+    const { recycleAfterMs = RECYCLE_AFTER_MS } = this.#options;
+    const dueAt = performance.now() + recycleAfterMs * (1 - Math.random() / 10);
     while (!stop.aborted && performance.now() < dueAt && generation.idleMs < RECYCLE_IDLE_AFTER_MS) {
       await delay(CHECK_EVERY_MS, undefined, { signal: stop }).catch(() => 'stopped while waiting');
     }

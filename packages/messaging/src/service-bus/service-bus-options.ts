@@ -16,5 +16,10 @@ export interface ServiceBusOptions {
   /** Where to connect instead: `sb://host:port`, for private endpoints and emulators. The namespace stays the token's audience. */
   readonly endpoint?: string;
   readonly credential: ServiceBusTokenCredential | { readonly connectionString: Secret<string> };
+  /** Connections are replaced after this time, in milliseconds. Default: 30 minutes, well below the time for which a token lives. */
+  readonly recycleAfterMs?: number;
   readonly logger: Logger;
 }
+
+/** A client whose token renewal failed once never renews again (azure-sdk-for-js#38467): none grows old enough. */
+export const RECYCLE_AFTER_MS = 30 * 60_000;

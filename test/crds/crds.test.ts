@@ -130,6 +130,14 @@ describe('generated CRDs on a Kubernetes API', () => {
     assert.match(output, /tls goes with amqps:\/\/ only/);
   });
 
+  it('promise order only where the queue keeps it', async () => {
+    const ordering = 'PerPath';
+    const amqp = await accepted(manifest('SftpEndpoint', { events: { amqp: { url: 'amqp://broker', address: 'files' }, ordering } }));
+    assert.match(amqp.output, /PerPath needs serviceBus/);
+    const serviceBus = await accepted(manifest('SftpEndpoint', { events: { serviceBus: { namespace: 'contoso.servicebus', queue: 'q' }, ordering } }));
+    assert.ok(serviceBus.ok, serviceBus.output);
+  });
+
   it('let nobody change the username or the endpoint of a user, or the endpoint of a route', async () => {
     for (const value of [manifest('SftpUser', {}, 'fixed'), manifest('EventRoute', {}, 'fixed')])
       assert.equal((await kubectl(['apply', '-f', '-'], JSON.stringify(value))).code, 0);

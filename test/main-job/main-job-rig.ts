@@ -38,14 +38,15 @@ export interface MainJobRig {
   stop(): Promise<void>;
 }
 
-export async function startMainJobRig(): Promise<MainJobRig> {
+/** `ordering: PerPath` comes with a queue that has sessions. */
+export async function startMainJobRig(ordering: 'None' | 'PerPath' = 'None'): Promise<MainJobRig> {
   const dir = await mkdtemp(join(tmpdir(), 'skiff-main-job-'));
   const stops: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
   const stop = async () => {
     for (const one of stops.splice(0).reverse()) await one();
   };
   try {
-    const azure = await startAzure({ dir: join(dir, 'azure'), containers: [CONTAINER], queues: [QUEUE] });
+    const azure = await startAzure({ dir: join(dir, 'azure'), containers: [CONTAINER], queues: [{ name: QUEUE, requiresSession: ordering === 'PerPath' }] });
     stops.push(() => azure.stop());
     const database = await openTestDatabase();
     stops.push(() => database.close());
@@ -56,7 +57,7 @@ export async function startMainJobRig(): Promise<MainJobRig> {
       dir: join(dir, 'site'),
       databaseUrl: database.url,
       storage: { kind: 'azureBlob', account: 'devstoreaccount1', container: CONTAINER, prefix: '', endpoint: azure.blobEndpoint },
-      events: { kind: 'serviceBus', ...azure.serviceBusAddress, queue: QUEUE },
+      events: { kind: 'serviceBus', ...azure.serviceBusAddress, queue: QUEUE, ordering },
       env: azure.env,
       client,
     });

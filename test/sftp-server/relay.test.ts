@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import type { OperationLog } from '@skiff/database/operation-log';
 import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
@@ -37,8 +38,8 @@ beforeEach(() => {
 const clock = { now: () => new Date(), monotonicMs: () => nowMs };
 const logger = { ...silentLogger, error: (fields: object) => errors.push(JSON.stringify(fields)) };
 
-function relayTo(publisher: EventPublisher): Relay {
-  return new Relay({ log, endpointId, instance: instance(POD), publisher, clock, logger, failpoints: noFailpoints });
+function relayTo(publisher: EventPublisher, ordered = false): Relay {
+  return new Relay({ log, endpointId, instance: instance(POD), publisher, ordered, clock, logger, failpoints: noFailpoints });
 }
 
 async function commit(path: string): Promise<{ readonly id: OperationId; readonly event: FileEvent }> {
@@ -152,6 +153,46 @@ describe('relay', () => {
     relay.offer(third.event, third.id);
     await relay.idle();
     assert.deepEqual(waiting(bus), [first, second, third].map(({ event }) => event.id).toSorted());
+  });
+
+  it('publishes the events of a path one after the other in order, each after the last was confirmed', async () => {
+    const bus = createMemoryBus();
+    const gate: { open: () => void; under: readonly string[] }[] = [];
+    const publisher: EventPublisher = {
+      ...bus.publisher,
+      async publish(messages, signal) {
+        const passed = Promise.withResolvers<void>();
+        gate.push({ open: passed.resolve, under: messages.map(({ messageId }) => messageId) });
+        await passed.promise;
+        await bus.publisher.publish(messages, signal);
+      },
+    };
+    const relay = relayTo(publisher, true);
+    const committed: FileEvent[] = [];
+    for (const path of ['/same', '/same', '/other', '/same']) {
+      const { id, event } = await commit(path);
+      committed.push(event);
+      relay.offer(event, id);
+    }
+    const [first, second, other, third] = committed.map(({ id }) => id);
+    const polled = relay.poll();
+    const rounds: (readonly string[])[] = [];
+    for (let i = 0; i < 600 && bus.pending.length < 4; i++) {
+      assert.ok(gate.length <= 1, 'one call at a time');
+      const call = gate.shift();
+      if (call !== undefined) rounds.push(call.under);
+      call?.open();
+      await sleep(10);
+    }
+    await Promise.all([polled, relay.idle()]);
+    assert.deepEqual(
+      rounds.flat().filter((id) => id !== other),
+      [first, second, third],
+    );
+    assert.ok(rounds.every((round) => round.filter((id) => id !== other).length <= 1));
+    const sessions = new Map(bus.pending.map(({ messageId, sessionId }) => [messageId, sessionId]));
+    assert.equal(sessions.get(first ?? ''), sessions.get(third ?? ''));
+    assert.notEqual(sessions.get(first ?? ''), sessions.get(other ?? ''));
   });
 
   it('believes no bus that asks to be left alone for a day', async () => {

@@ -16,6 +16,15 @@ export interface PendingDelivery extends DeliveryKey {
   /** The message as it came from the queue. */
   readonly body: Buffer;
   readonly contentType: string;
+  /** Absent: nothing has to wait for it. */
+  readonly order?: DeliveryOrder;
+}
+
+/** Deliveries of one key to one target go in the order of their sequences, each when the one before has succeeded or is dead. */
+export interface DeliveryOrder {
+  /** 32 bytes. */
+  readonly key: Buffer;
+  readonly sequence: bigint;
 }
 
 export interface ClaimedDelivery extends DeliveryKey {
@@ -33,6 +42,8 @@ export interface DeliveryClaim {
   readonly limit: number;
   /** For how long nobody else gets what is claimed. */
   readonly leaseMs: number;
+  /** Only deliveries before which no other has to go ({@link DeliveryOrder}). */
+  readonly inOrder?: boolean;
   /** Which targets' deliveries. Default: everybody's. */
   readonly among?: { readonly only: DeliveryPlace } | { readonly except: readonly DeliveryPlace[] };
 }
@@ -52,6 +63,8 @@ export interface DeliveryLog {
   record(results: readonly DeliveryResult[]): Promise<void>;
   /** Targets at which this event has succeeded or is parked already: `route target` keys. */
   settled(endpointId: number, eventId: string): Promise<ReadonlySet<string>>;
+  /** Targets at which an earlier delivery of the same order waits: `route target` keys. */
+  heldBack(endpointId: number, order: DeliveryOrder): Promise<ReadonlySet<string>>;
   /** How many wait, and how many are dead. */
   status(endpointId: number): Promise<{ readonly waiting: number; readonly dead: number }>;
   prune(olderThanMs: number, limit: number): Promise<number>;

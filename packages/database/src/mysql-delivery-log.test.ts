@@ -45,6 +45,41 @@ describe('delivery log', () => {
     assert.deepEqual(await log.status(endpointId), { waiting: 2, dead: 0 });
   });
 
+  it('gives deliveries of one order to a target one after the other, and others beside them', async () => {
+    const endpointId = endpoints++;
+    const at = (sequence: bigint, path = 1) => ({ order: { key: Buffer.alloc(32, path), sequence } });
+    await log.park([
+      pending(endpointId, 'second', at(11n)),
+      pending(endpointId, 'first', { ...at(9n), dueInMs: 3_600_000 }),
+      pending(endpointId, 'other path', at(10n, 2)),
+      pending(endpointId, 'free'),
+    ]);
+    await log.park([pending(endpointId, 'elsewhere', { ...at(12n), target: 'elsewhere' })]);
+    const next = async (): Promise<readonly string[]> => {
+      const claimed = await log.claimDue({ endpointId, owner: POD, limit: 10, leaseMs: LEASE_MS, inOrder: true });
+      return claimed.map(({ eventId }) => eventId).sort();
+    };
+    assert.deepEqual(await next(), ['elsewhere', 'free', 'other path']);
+    assert.deepEqual([...(await log.heldBack(endpointId, { key: Buffer.alloc(32, 1), sequence: 12n }))].sort(), ['team/route app']);
+    assert.equal((await log.heldBack(endpointId, { key: Buffer.alloc(32, 1), sequence: 9n })).size, 0);
+    assert.deepEqual(await next(), []);
+    await log.record([{ endpointId, eventId: 'first', route: 'team/route', target: 'app', state: 'dead', attempt: 3, reason: 'HTTP 400' }]);
+    assert.deepEqual(await next(), ['second']);
+    await log.record([{ endpointId, eventId: 'second', route: 'team/route', target: 'app', state: 'succeeded', attempt: 1, detail: 'HTTP 200' }]);
+    assert.deepEqual(await log.heldBack(endpointId, { key: Buffer.alloc(32, 1), sequence: 13n }), new Set(['team/route elsewhere']));
+    await log.prune(0, 1_000);
+    const kept = await test.database.queries
+      .selectFrom('delivery_order')
+      .select('sequence')
+      .where('endpoint_id', '=', endpointId)
+      .orderBy('sequence')
+      .execute();
+    assert.deepEqual(
+      kept.map(({ sequence }) => Number(sequence)),
+      [10, 12],
+    );
+  });
+
   it('gives a delivery out again when its claim has run out', async () => {
     const endpointId = endpoints++;
     await log.park([pending(endpointId, 'e1')]);

@@ -1,6 +1,7 @@
 import { type InsertObject, type RawBuilder, sql } from 'kysely';
 import type { Database } from './connect.ts';
 import type { ClaimedDelivery, DeliveryClaim, DeliveryKey, DeliveryLog, DeliveryPlace, DeliveryResult, PendingDelivery } from './delivery-log.ts';
+import { heldBack, IS_NEXT, insertOrder, pruneOrder } from './delivery-order.ts';
 import { eventKey } from './event-key.ts';
 import type { Tables } from './tables.ts';
 
@@ -18,9 +19,10 @@ const NOW = sql<Date>`UTC_TIMESTAMP(3)`;
 export function createDeliveryLog(database: Database): DeliveryLog {
   return {
     park: (deliveries) => park(database, deliveries),
-    claimDue: (claim) => claimDue(database, claim),
+    claimDue: (claim) => (claim.inOrder === true ? claimNext(database, claim) : claimDue(database, claim)),
     record: (results) => record(database, results),
     settled: (endpointId, eventId) => settled(database, endpointId, eventId),
+    heldBack: (endpointId, order) => heldBack(database, endpointId, order),
     status: (endpointId) => status(database, endpointId),
     prune: (olderThanMs, limit) => prune(database, olderThanMs, limit),
   };
@@ -44,13 +46,18 @@ async function park(database: Database, deliveries: readonly PendingDelivery[]):
       for (const chunk of chunks(rows)) {
         await trx.insertInto('deliveries').values(chunk).onDuplicateKeyUpdate({ endpoint_id: sql`endpoint_id` }).execute();
       }
+      await insertOrder(trx, inKeyOrder(deliveries));
     },
     { idempotent: true },
   );
 }
 
 /** Route and target are parts of the index (it ends in the primary key): rows of other targets are passed over without being read. */
-function claimDue(database: Database, { endpointId, owner, limit, leaseMs, among }: DeliveryClaim): Promise<readonly ClaimedDelivery[]> {
+function claimDue(
+  database: Database,
+  { endpointId, owner, limit, leaseMs, among }: DeliveryClaim,
+  which: RawBuilder<boolean> = sql`TRUE`,
+): Promise<readonly ClaimedDelivery[]> {
   return database.transaction(async (trx) => {
     const { rows } = await sql<{
       event_key: Buffer;
@@ -63,7 +70,7 @@ function claimDue(database: Database, { endpointId, owner, limit, leaseMs, among
     }>`
       SELECT event_key, event_id, route, target, attempt, body, content_type
       FROM deliveries FORCE INDEX (deliveries_due)
-      WHERE endpoint_id = ${endpointId} AND state = 'waiting' AND due_at <= UTC_TIMESTAMP(3) AND ${amongPlaces(among)}
+      WHERE endpoint_id = ${endpointId} AND state = 'waiting' AND due_at <= UTC_TIMESTAMP(3) AND ${amongPlaces(among)} AND ${which}
       ORDER BY due_at LIMIT ${sql.lit(limit)} FOR UPDATE SKIP LOCKED`.execute(trx);
     if (rows.length === 0) return [];
     await trx
@@ -84,6 +91,19 @@ function claimDue(database: Database, { endpointId, owner, limit, leaseMs, among
       contentType: row.content_type ?? '',
     }));
   });
+}
+
+/** First reads, without locks, what is next in its order; then claims among that. */
+async function claimNext(database: Database, claim: DeliveryClaim): Promise<readonly ClaimedDelivery[]> {
+  const { rows } = await database.repeatable((queries) =>
+    sql<{ event_key: Buffer; route: string; target: string }>`
+      SELECT event_key, route, target FROM deliveries FORCE INDEX (deliveries_due)
+      WHERE endpoint_id = ${claim.endpointId} AND state = 'waiting' AND due_at <= UTC_TIMESTAMP(3) AND ${amongPlaces(claim.among)} AND ${IS_NEXT}
+      ORDER BY due_at LIMIT ${sql.lit(2 * claim.limit)}`.execute(queries),
+  );
+  if (rows.length === 0) return [];
+  const among = rows.map((row) => sql`(event_key = ${row.event_key} AND route = ${row.route} AND target = ${row.target})`);
+  return claimDue(database, claim, sql<boolean>`(${sql.join(among, sql` OR `)})`);
 }
 
 function amongPlaces(among: DeliveryClaim['among']): RawBuilder<boolean> {
@@ -172,6 +192,7 @@ async function prune(database: Database, olderThanMs: number, limit: number): Pr
     deleted += Number(result.numDeletedRows);
     if (deleted >= limit) break;
   }
+  await pruneOrder(database, olderThanMs, limit);
   return deleted;
 }
 

@@ -5,7 +5,7 @@ import { lockKeyOf, type OperationId } from '@skiff/model/upload-state';
 import { sql } from 'kysely';
 import { createOperationLog } from './mysql-operation-log.ts';
 import type { OperationIntent, OperationLog, OperationRef } from './operation-log.ts';
-import { claimAmong, findUnclaimed } from './operations/outbox.ts';
+import { claimAmong, findUnclaimed, lowestOfPaths } from './operations/outbox.ts';
 import { openTestDatabase, type TestDatabase } from './testing/database-fixture.ts';
 import { instance, newOperationId, sampleIntent, samplePlan } from './testing/sample-operation.ts';
 
@@ -216,6 +216,27 @@ describe('operation log', () => {
     assert.equal((await log.outboxStatus(endpointId)).waiting, 2);
     await log.published([first, second]);
     assert.deepEqual(await log.outboxStatus(endpointId), { waiting: 0, oldestAgeMs: 0, refused: 0 });
+  });
+
+  it('claims in order only the lowest event of each path, whoever has it, and a rename for both its names', async () => {
+    const endpointId = endpoints++;
+    const one = await commit(endpointId, '/o/a');
+    const two = await commit(endpointId, '/o/a');
+    const other = await commit(endpointId, '/o/b');
+    const next = async (owner: string) => (await log.claimLowestOfPaths(endpointId, instance(owner), 10)).map(({ id }) => id);
+    // All are claimed by the instance that committed them: it may go on with its own, and nobody else yet.
+    assert.deepEqual(await next('pod-2'), []);
+    assert.deepEqual(await next('pod-1'), [one, other]);
+    await log.published([other]);
+    assert.deepEqual(await next('pod-2'), []);
+    await log.releasePublishable([one, two]);
+    assert.deepEqual(await next('pod-2'), [one]);
+    assert.deepEqual(await next('pod-1'), [], 'the second waits while the first is on its way');
+    await log.refused([{ id: one, reason: 'too large' }]);
+    assert.deepEqual(await next('pod-1'), [two]);
+    const row = (blob_name: string, target_blob_name: string | null = null) => ({ storage: 's', blob_name, target_blob_name });
+    const rows = [row('a'), row('b', 'c'), row('c'), row('b'), row('d'), row('e', 'a')];
+    assert.deepEqual(lowestOfPaths(rows), [rows[0], rows[1], rows[4]]);
   });
 
   it('keeps an event that the bus refused apart, with the reason, past every retention, until it is readmitted', async () => {

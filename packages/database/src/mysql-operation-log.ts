@@ -8,7 +8,7 @@ import { type BeginCall, beginAll, FIRST_EPOCH, readHolders } from './operations
 import { advanceRename, movedFiles } from './operations/directory-renames.ts';
 import { GroupCommit } from './operations/group-commit.ts';
 import { findLooks, looked, revive } from './operations/late-landings.ts';
-import { claimPublishable, outboxStatus, readmitRefused, releasePublishable } from './operations/outbox.ts';
+import { claimLowestOfPaths, claimPublishable, outboxStatus, readmitRefused, releasePublishable } from './operations/outbox.ts';
 import { encodePlan } from './operations/plan-codec.ts';
 import { findBelow, findExpiredOpen, findOpenUploads, findOperation, findOrphans, prune } from './operations/recovery-queries.ts';
 import {
@@ -122,6 +122,7 @@ export function createOperationLog(database: Database, options: OperationLogOpti
     },
     findExpiredOpen: (endpointId, age, limit) => findExpiredOpen(database, endpointId, age, limit),
     claimPublishable: (endpointId, owner, limit) => claimPublishable(database, endpointId, owner, limit),
+    claimLowestOfPaths: (endpointId, owner, limit) => claimLowestOfPaths(database, endpointId, owner, limit),
     releasePublishable: (ids) => releasePublishable(database, ids),
     refused: (events) => refusedAll(database, events),
     readmitRefused: (endpointId) => readmitRefused(database, endpointId),

@@ -140,6 +140,11 @@ export interface OperationLog {
   findExpiredOpen(endpointId: number, age: { readonly newFileMs: number; readonly overwriteMs: number }, limit: number): Promise<readonly OperationRow[]>;
   /** Claims `committed` rows of one endpoint for publishing for a few seconds, in `sequence` order, skipping what others have claimed. */
   claimPublishable(endpointId: number, owner: InstanceId, limit: number): Promise<readonly { readonly id: OperationId; readonly event: FileEvent }[]>;
+  /**
+   * Claims, likewise, only the lowest unpublished of each path, for strict order. What the owner has claimed already may be among it: the
+   * caller makes one call at a time and has done with what it got before.
+   */
+  claimLowestOfPaths(endpointId: number, owner: InstanceId, limit: number): Promise<readonly { readonly id: OperationId; readonly event: FileEvent }[]>;
   /** Gives claimed rows back at once, for when the bus refused them. */
   releasePublishable(ids: readonly OperationId[]): Promise<void>;
   /** `committed` → `refused`, with the broker's reason: the queue does not take this event. Its row stays until it is readmitted. */

@@ -117,6 +117,17 @@ interface DeliveriesTable {
   updated_at: Date;
 }
 
+interface DeliveryOrderTable {
+  endpoint_id: number;
+  event_key: Buffer;
+  route: string;
+  target: string;
+  /** What is kept in order: SHA-256 of the session's id. */
+  order_key: Buffer;
+  sequence: BigIntColumn;
+  created_at: Date;
+}
+
 interface RouteCountersTable {
   endpoint_id: number;
   route: string;
@@ -151,6 +162,7 @@ export interface Tables {
   event_sequence: EventSequenceTable;
   instances: InstancesTable;
   deliveries: DeliveriesTable;
+  delivery_order: DeliveryOrderTable;
   route_counters: RouteCountersTable;
   route_failures: RouteFailuresTable;
   schema_migrations: SchemaMigrationsTable;

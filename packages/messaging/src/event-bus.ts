@@ -29,6 +29,8 @@ export interface IncomingMessage {
   readonly enqueuedAt: Date | undefined;
   /** 1 on the first delivery. */
   readonly deliveryCount: number;
+  /** From queues that keep order: the session, and where the queue has put the message; later ones have a greater sequence. */
+  readonly order?: { readonly sessionId: string; readonly sequence: bigint };
 }
 
 /** What to do with a message once it is handled. `deadLetter` sets it aside on the broker with the reason. */

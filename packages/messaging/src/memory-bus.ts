@@ -21,7 +21,7 @@ export interface MemoryDeadLetter {
   readonly description: string;
 }
 
-/** One queue in this process's memory: for tests of the parts that use a bus. Not durable. */
+/** One queue in this process's memory: for tests of the parts that use a bus. Not durable. It keeps sessions in order for a single handler only. */
 export interface MemoryBus {
   readonly publisher: EventPublisher;
   /** One more competing consumer. */
@@ -208,8 +208,10 @@ async function handle(listener: Listener, entry: Entry): Promise<Settlement> {
 }
 
 function toIncoming(entry: Entry): IncomingMessage {
-  const { message, enqueuedAt, deliveryCount } = entry;
-  return { messageId: message.messageId, contentType: message.contentType, body: message.body, enqueuedAt, deliveryCount };
+  const { message, enqueuedAt, deliveryCount, sequence } = entry;
+  const { messageId, contentType, body, sessionId } = message;
+  const order = sessionId === undefined ? {} : { order: { sessionId, sequence: BigInt(sequence) } };
+  return { messageId, contentType, body, enqueuedAt, deliveryCount, ...order };
 }
 
 function bySequence(left: Entry, right: Entry): number {

@@ -20,6 +20,8 @@ const ServiceBusSettings = Type.Object({
   queue: Type.String(),
   /** Connection address where it differs from the namespace. */
   endpoint: Type.Union([Type.String(), Type.Null()]),
+  /** `PerPath`: the queue has sessions, and the events of one path go in order. Absent: `None`. */
+  ordering: Type.Optional(Type.Enum(['None', 'PerPath'])),
 });
 
 const SecretRef = Type.Object({ name: Type.String(), key: Type.String() });

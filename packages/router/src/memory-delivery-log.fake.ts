@@ -1,4 +1,4 @@
-import type { ClaimedDelivery, DeliveryClaim, DeliveryKey, DeliveryLog, DeliveryResult, PendingDelivery } from '@skiff/database/delivery-log';
+import type { ClaimedDelivery, DeliveryClaim, DeliveryKey, DeliveryLog, DeliveryOrder, DeliveryResult, PendingDelivery } from '@skiff/database/delivery-log';
 import { StoreError } from '@skiff/model/store-error';
 
 export interface FakeRow {
@@ -19,13 +19,23 @@ export interface MemoryDeliveryLog extends DeliveryLog {
 }
 
 export function createMemoryDeliveryLog(): MemoryDeliveryLog {
-  const rows = new Map<string, FakeRow & { key: DeliveryKey }>();
+  const rows = new Map<string, FakeRow & { key: DeliveryKey; order: DeliveryOrder | undefined }>();
   const calls = { park: 0, record: 0, claim: 0 };
   let down = false;
   const idOf = ({ eventId, route, target }: Omit<DeliveryKey, 'endpointId'>): string => `${eventId} ${route} ${target}`;
   const check = (): void => {
     if (down) throw new StoreError({ code: 'unavailable', message: 'the database is down' });
   };
+  const isHeld = ({ key, order }: { readonly key: DeliveryKey; readonly order: DeliveryOrder | undefined }): boolean =>
+    order !== undefined &&
+    [...rows.values()].some(
+      (other) =>
+        other.state === 'waiting' &&
+        other.order !== undefined &&
+        other.key.route === key.route &&
+        other.key.target === key.target &&
+        isBefore(other.order, order),
+    );
   return {
     rows,
     calls,
@@ -36,16 +46,16 @@ export function createMemoryDeliveryLog(): MemoryDeliveryLog {
     async park(deliveries: readonly PendingDelivery[]) {
       check();
       calls.park += 1;
-      for (const { body, contentType, attempt, dueInMs, reason, ...key } of deliveries) {
+      for (const { body, contentType, attempt, dueInMs, reason, order, ...key } of deliveries) {
         if (rows.has(idOf(key))) continue;
-        rows.set(idOf(key), { key, body, contentType, attempt, state: 'waiting', dueAt: performance.now() + dueInMs, said: reason });
+        rows.set(idOf(key), { key, order, body, contentType, attempt, state: 'waiting', dueAt: performance.now() + dueInMs, said: reason });
       }
     },
-    async claimDue({ limit, leaseMs, among }) {
+    async claimDue({ limit, leaseMs, among, inOrder = false }) {
       check();
       calls.claim += 1;
       const due = [...rows.values()]
-        .filter((row) => row.state === 'waiting' && row.dueAt <= performance.now() && isAmong(among, row.key))
+        .filter((row) => row.state === 'waiting' && row.dueAt <= performance.now() && isAmong(among, row.key) && (!inOrder || !isHeld(row)))
         .sort((a, b) => a.dueAt - b.dueAt);
       const claimed: ClaimedDelivery[] = [];
       for (const row of due.slice(0, limit)) {
@@ -64,6 +74,7 @@ export function createMemoryDeliveryLog(): MemoryDeliveryLog {
         const before = rows.get(idOf(key));
         rows.set(idOf(key), {
           key,
+          order: before?.order,
           body: before?.body,
           contentType: before?.contentType ?? '',
           state,
@@ -77,6 +88,11 @@ export function createMemoryDeliveryLog(): MemoryDeliveryLog {
       check();
       return new Set([...rows.values()].filter(({ key }) => key.eventId === eventId).map(({ key }) => `${key.route} ${key.target}`));
     },
+    async heldBack(_endpointId, order) {
+      check();
+      const earlier = [...rows.values()].filter(({ state, order: of }) => state === 'waiting' && of !== undefined && isBefore(of, order));
+      return new Set(earlier.map(({ key }) => `${key.route} ${key.target}`));
+    },
     async status() {
       check();
       const states = [...rows.values()].map(({ state }) => state);
@@ -87,6 +103,10 @@ export function createMemoryDeliveryLog(): MemoryDeliveryLog {
       return 0;
     },
   };
+}
+
+function isBefore(one: DeliveryOrder, other: DeliveryOrder): boolean {
+  return one.key.equals(other.key) && one.sequence < other.sequence;
 }
 
 function isAmong(among: DeliveryClaim['among'], key: DeliveryKey): boolean {

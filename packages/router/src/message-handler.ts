@@ -1,4 +1,5 @@
-import type { DeliveryLog, PendingDelivery } from '@skiff/database/delivery-log';
+import { createHash } from 'node:crypto';
+import type { DeliveryLog, DeliveryOrder, PendingDelivery } from '@skiff/database/delivery-log';
 import type { IncomingMessage, MessageHandler, Settlement } from '@skiff/messaging/event-bus';
 import { pause } from '@skiff/runtime/abort';
 import type { Failpoints } from '@skiff/runtime/failpoint';
@@ -14,7 +15,7 @@ export interface MessageHandlerProps {
   readonly endpointId: number;
   /** The lanes that the message must go to, by the routes in force. */
   readonly lanesFor: (message: RoutableMessage) => readonly TargetLane[];
-  readonly deliveries: Pick<DeliveryLog, 'park' | 'settled'>;
+  readonly deliveries: Pick<DeliveryLog, 'park' | 'settled' | 'heldBack'>;
   readonly ledger: DeliveryLedger;
   readonly failpoints: Failpoints;
   readonly random: () => number;
@@ -41,6 +42,10 @@ interface Parked extends Placed {
 const RUNNING_SLACK_MS = 5000;
 const DEAD_SLACK_MS = 60_000;
 const BACK_OFF_MS = 500;
+/** How long until it is looked whether the delivery before has ended. */
+const HELD_BACK_MS = 1000;
+const HELD_BACK: Offer = { kind: 'declined', dueInMs: HELD_BACK_MS, reason: 'an earlier event of this path waits' };
+const NOWHERE: ReadonlySet<string> = new Set();
 const COMPLETE: Settlement = { kind: 'complete' };
 const ABANDON: Settlement = { kind: 'abandon' };
 
@@ -53,9 +58,15 @@ export function createMessageHandler(props: MessageHandlerProps): MessageHandler
     if (lanes.length === 0) return COMPLETE;
     const { eventId, event, body, contentType } = parsed;
     const input = { eventId, event, body, contentType, attempt: 1 };
-    const placed = await Promise.all(lanes.map(async (lane) => ({ lane, offer: await lane.offer(input) })));
+    const order = orderOf(message);
+    const held = order === undefined ? NOWHERE : await heldBack(props, order, signal);
+    const offerTo = async (lane: TargetLane): Promise<Placed> => ({
+      lane,
+      offer: held.has(placeOf(lane.route, lane.targetName)) ? HELD_BACK : await lane.offer(input),
+    });
+    const placed = await Promise.all(lanes.map(offerTo));
     await props.failpoints.hit('router.delivered');
-    return settle(props, parsed, placed, signal);
+    return settle(props, { ...parsed, order }, placed, signal);
   };
   return async (message, signal) => {
     let settlement: Settlement;
@@ -72,6 +83,13 @@ export function createMessageHandler(props: MessageHandlerProps): MessageHandler
   };
 }
 
+type OrderedMessage = RoutableMessage & { readonly order: DeliveryOrder | undefined };
+
+function orderOf({ order }: IncomingMessage): DeliveryOrder | undefined {
+  if (order === undefined) return undefined;
+  return { key: createHash('sha256').update(order.sessionId).digest(), sequence: order.sequence };
+}
+
 /** A message that comes again must not reach targets that have it, or whose delivery waits in a row of its own. */
 async function withoutSettled(props: MessageHandlerProps, message: RoutableMessage, deliveryCount: number, lanes: readonly TargetLane[]) {
   if (deliveryCount <= 1 || lanes.length === 0) return lanes;
@@ -84,7 +102,20 @@ async function withoutSettled(props: MessageHandlerProps, message: RoutableMessa
   return lanes.filter((lane) => !settled.has(placeOf(lane.route, lane.targetName)) && !props.ledger.succeededHere(message.eventId, lane));
 }
 
-async function settle(props: MessageHandlerProps, message: RoutableMessage, placed: readonly Placed[], signal: AbortSignal): Promise<Settlement> {
+/** Where the message has to wait for its turn. Held for as long as its failed deliveries would be: what is not known is not delivered. */
+async function heldBack(props: MessageHandlerProps, order: DeliveryOrder, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const giveUpAt = props.monotonicMs() + props.parkPatienceMs;
+  for (;;) {
+    try {
+      return await props.deliveries.heldBack(props.endpointId, order);
+    } catch (error) {
+      if (signal.aborted || props.monotonicMs() >= giveUpAt) throw error;
+      await backOff(props, signal);
+    }
+  }
+}
+
+async function settle(props: MessageHandlerProps, message: OrderedMessage, placed: readonly Placed[], signal: AbortSignal): Promise<Settlement> {
   const giveUpAt = props.monotonicMs() + props.parkPatienceMs;
   let open = placed;
   for (let failures = 0; ; failures++) {
@@ -113,7 +144,7 @@ function noteSuccess(props: MessageHandlerProps, eventId: string, { lane, offer 
 }
 
 /** Writes the rows of all unfinished deliveries in one transaction. False when the database did not take them. */
-async function park(props: MessageHandlerProps, message: RoutableMessage, open: readonly Placed[], firstTry: boolean): Promise<boolean> {
+async function park(props: MessageHandlerProps, message: OrderedMessage, open: readonly Placed[], firstTry: boolean): Promise<boolean> {
   const parked = open.map((one) => toParked(props, message, one));
   try {
     await props.deliveries.park(parked.map(({ row }) => row));
@@ -126,8 +157,14 @@ async function park(props: MessageHandlerProps, message: RoutableMessage, open: 
   return true;
 }
 
-function toParked(props: MessageHandlerProps, message: RoutableMessage, { lane, offer }: Placed): Parked {
-  const base = { ...props.ledger.keyOf(message.eventId, lane), body: message.body, contentType: message.contentType };
+function toParked(props: MessageHandlerProps, message: OrderedMessage, { lane, offer }: Placed): Parked {
+  const { order } = message;
+  const base = {
+    ...props.ledger.keyOf(message.eventId, lane),
+    body: message.body,
+    contentType: message.contentType,
+    ...(order === undefined ? {} : { order }),
+  };
   if (offer.kind === 'declined') {
     return { lane, offer, progress: 'untried', row: { ...base, attempt: 0, dueInMs: offer.dueInMs, reason: offer.reason } };
   }

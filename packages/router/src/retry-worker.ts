@@ -23,6 +23,8 @@ export interface RetryWorkerProps {
   readonly concurrency: number;
   /** How long outcomes are kept. */
   readonly retentionMs: number;
+  /** Deliveries wait for those before them on the same path. */
+  readonly inOrder: boolean;
 }
 
 /** A claim ends this long after the longest attempt could have: time for its outcome to be written. */
@@ -99,8 +101,8 @@ export class RetryWorker {
   }
 
   async #claim(limit: number): Promise<readonly ClaimedDelivery[]> {
-    const { deliveries, endpointId, instance, lanes } = this.#props;
-    const claim = { endpointId, owner: instance, leaseMs: lanes.maxTimeoutMs() + LEASE_SLACK_MS };
+    const { deliveries, endpointId, instance, lanes, inOrder } = this.#props;
+    const claim = { endpointId, owner: instance, leaseMs: lanes.maxTimeoutMs() + LEASE_SLACK_MS, inOrder };
     const { full, trickling } = lanes.retryRoom();
     const kept = Math.min(trickling.length, MAX_TRICKLING, Math.floor(limit / 2));
     const claimed = [...(await deliveries.claimDue({ ...claim, limit: limit - kept, among: { except: full } }))];

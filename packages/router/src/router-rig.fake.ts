@@ -39,6 +39,7 @@ export interface RouterRigOptions {
   readonly failpoints?: Failpoints;
   readonly metrics?: RouterMetrics;
   readonly pollMs?: number;
+  readonly inOrder?: boolean;
 }
 
 export function createRouterRig(routes: readonly RouteRow[], options: RouterRigOptions = {}): RouterRig {
@@ -74,6 +75,7 @@ export function createRouterRig(routes: readonly RouteRow[], options: RouterRigO
       endpointId: 1,
       failpoints: options.failpoints ?? noFailpoints,
       limits: { fastLaneMs: 100, retryPollMs: 20, parkPatienceMs: 50, ...options.limits },
+      inOrder: options.inOrder ?? false,
       ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
     });
   const publishRaw: RouterRig['publishRaw'] = (message) =>

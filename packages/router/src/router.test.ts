@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { CLOUD_EVENTS_JSON } from '@skiff/model/file-event';
 import type { RouteRow } from '@skiff/model/resource-rows';
 import type { Failpoints } from '@skiff/runtime/failpoint';
-import { createRouterRig, delivered, eventually, failed, httpTarget, type RouterRig, type RouterRigOptions, routeRow } from './router-rig.fake.ts';
+import { createRouterRig, delivered, eventually, failed, fileEvent, httpTarget, type RouterRig, type RouterRigOptions, routeRow } from './router-rig.fake.ts';
 
 const fast = { minBackoffSeconds: 1, maxBackoffSeconds: 1 };
 const key = (eventId: string, target = 'app', route = 'team/r') => ({ eventId, route, target });
@@ -26,6 +27,46 @@ describe('router', { concurrency: true }, () => {
     await eventually('outcomes are recorded', () => rig.log.rows.size === 3);
     assert.equal(rig.log.row(key('e1', 'c', 'team/s'))?.state, 'succeeded');
     assert.equal(rig.log.calls.park, 0);
+  });
+
+  describe('in order', () => {
+    const publish = async (rig: RouterRig, ...messages: readonly (readonly [string, string])[]) => {
+      for (const [messageId, sessionId] of messages)
+        await rig.publishRaw({ messageId, sessionId, contentType: CLOUD_EVENTS_JSON, body: Buffer.from(JSON.stringify(fileEvent(messageId))) });
+    };
+    const eventsTo = (rig: RouterRig, target: string) => callsTo(rig, target).map(({ eventId }) => eventId);
+
+    it('holds later events of a path back from the target that refused an earlier one, and from no other', async (t) => {
+      const rig = await start(t, [routeRow('r', [httpTarget('app', fast), httpTarget('other', fast)])], { consumers: 1, inOrder: true });
+      rig.behaviours.set('app', ({ eventId, attempt }) => (eventId === 'a1' && attempt < 3 ? failed : delivered));
+      await publish(rig, ['a1', 'a'], ['a2', 'a'], ['b1', 'b'], ['a3', 'a']);
+      await drained(rig);
+      assert.deepEqual(eventsTo(rig, 'other'), ['a1', 'a2', 'b1', 'a3']);
+      assert.deepEqual(eventsTo(rig, 'app'), ['a1', 'b1']);
+      await eventually('the target has all', () => eventsTo(rig, 'app').includes('a3'), 15_000);
+      assert.deepEqual(eventsTo(rig, 'app'), ['a1', 'b1', 'a1', 'a1', 'a2', 'a3']);
+    });
+
+    it('goes on with the next when a delivery is dead', async (t) => {
+      const rig = await start(t, [routeRow('r', [httpTarget('app', { ...fast, maxAttempts: 2 })])], { consumers: 1, inOrder: true });
+      rig.behaviours.set('app', ({ eventId }) => (eventId === 'a1' ? failed : delivered));
+      await publish(rig, ['a1', 'a'], ['a2', 'a']);
+      await eventually('the second has come', () => eventsTo(rig, 'app').includes('a2'), 15_000);
+      assert.deepEqual(eventsTo(rig, 'app'), ['a1', 'a1', 'a2']);
+      assert.equal(rig.log.row(key('a1'))?.state, 'dead');
+    });
+
+    it('delivers nothing while it is not known what has to go first, and sets nothing aside', async (t) => {
+      const limits = { parkPatienceMs: 30_000 };
+      const rig = await start(t, [routeRow('r', [httpTarget('app', fast)])], { consumers: 1, inOrder: true, limits });
+      rig.log.outage(true);
+      await publish(rig, ['a1', 'a']);
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      assert.deepEqual(eventsTo(rig, 'app'), []);
+      rig.log.outage(false);
+      await eventually('it has come', () => eventsTo(rig, 'app').length === 1);
+      assert.deepEqual(rig.bus.deadLetters, []);
+    });
   });
 
   it('completes a message that no route takes', async (t) => {

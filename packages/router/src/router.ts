@@ -37,6 +37,8 @@ export interface RouterProps {
   readonly endpointId: number;
   readonly failpoints: Failpoints;
   readonly limits?: Partial<RouterLimits>;
+  /** The queue keeps order per path, and so do deliveries to each target. Default: they do not. */
+  readonly inOrder?: boolean;
 }
 
 export interface RouterLimits {
@@ -126,6 +128,7 @@ class QueueRouter implements Router {
       pollMs: limits.retryPollMs,
       concurrency: limits.retryConcurrency,
       retentionMs: limits.retentionMs,
+      inOrder: props.inOrder ?? false,
     });
     routes.onChange((rows) => {
       if (!this.#stopping) this.#lanes.sync(rows);

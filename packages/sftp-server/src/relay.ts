@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { OperationLog } from '@skiff/database/operation-log';
 import type { EventPublisher, OutgoingMessage } from '@skiff/messaging/event-bus';
 import { MessagesRefusedError } from '@skiff/messaging/messages-refused-error';
@@ -23,6 +24,8 @@ export interface RelayProps {
   readonly instance: InstanceId;
   /** Absent: the endpoint publishes nowhere, and events are done once they are recorded. */
   readonly publisher: EventPublisher | undefined;
+  /** Events of one path are published one after the other, each when the one before is confirmed, to a queue with sessions. */
+  readonly ordered: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly failpoints: Failpoints;
@@ -37,6 +40,8 @@ interface Ready {
  * Carries committed events to the bus (DESIGN P2.3): the ones of this process at once, what others left behind by a poll of
  * the outbox. An event counts as published only when the broker has confirmed it; a second sending has the same id. One that the
  * broker will not take is set apart with the reason, so that it holds up no other, and is tried again when a server starts.
+ *
+ * In order, what this process has committed goes by the outbox as well: whether it is the lowest of its path only the database knows.
  */
 export class Relay {
   readonly #props: RelayProps;
@@ -46,6 +51,9 @@ export class Relay {
   /** The bus asked to be left alone until then. */
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #readmitted = false;
+  /** One round at a time, where order counts. */
+  #round: Promise<unknown> = Promise.resolve();
+  #offered = false;
 
   constructor(props: RelayProps) {
     this.#props = props;
@@ -55,10 +63,30 @@ export class Relay {
   offer(event: FileEvent, id: OperationId): void {
     // While the bus is away events rest in the outbox; the claim on this one runs out within seconds.
     if (this.#failing || this.#queue.length >= MAX_QUEUED) return;
-    this.#queue.push({ id, event });
-    this.#running ??= this.#drainQueue().finally(() => {
+    if (this.#props.ordered) this.#offered = true;
+    else this.#queue.push({ id, event });
+    this.#running ??= (this.#props.ordered ? this.#followOffers() : this.#drainQueue()).finally(() => {
       this.#running = undefined;
     });
+  }
+
+  async #followOffers(): Promise<void> {
+    while (this.#offered && !this.#failing) {
+      this.#offered = false;
+      try {
+        await this.#inTurn(() => this.#sendOutbox());
+      } catch (error) {
+        this.#failed(error);
+        this.#props.logger.warn({ err: error }, 'publishing failed, events wait in the outbox');
+      }
+    }
+  }
+
+  #inTurn<Result>(round: () => Promise<Result>): Promise<Result> {
+    const turn = this.#round.then(round);
+    // Whoever comes next does not care how this one ended.
+    this.#round = turn.catch(() => 'ended');
+    return turn;
   }
 
   async #drainQueue(): Promise<void> {
@@ -97,12 +125,17 @@ export class Relay {
    * the database is away.
    */
   async poll(): Promise<number> {
-    const { log, endpointId, instance, clock, logger } = this.#props;
+    const { clock, ordered } = this.#props;
     if (clock.monotonicMs() < this.#pausedUntilMs) return 0;
     await this.#readmit();
+    return ordered ? this.#inTurn(() => this.#sendOutbox()) : this.#sendOutbox();
+  }
+
+  async #sendOutbox(): Promise<number> {
+    const { log, endpointId, instance, clock, logger, ordered } = this.#props;
     let sent = 0;
     for (;;) {
-      const batch = await log.claimPublishable(endpointId, instance, BATCH);
+      const batch = await (ordered ? log.claimLowestOfPaths(endpointId, instance, BATCH) : log.claimPublishable(endpointId, instance, BATCH));
       if (batch.length === 0) break;
       await this.#props.failpoints.hit('relay.claimed');
       try {
@@ -114,7 +147,7 @@ export class Relay {
         logger.warn({ err: error, pauseMs: Math.round(this.#pausedUntilMs - clock.monotonicMs()) }, 'the bus asks for fewer calls, events wait in the outbox');
         return sent;
       }
-      if (batch.length < BATCH) break;
+      if (!ordered && batch.length < BATCH) break;
     }
     this.#failing = false;
     return sent;
@@ -142,10 +175,10 @@ export class Relay {
 
   /** Reasons by event id of what the bus will not take. */
   async #send(batch: readonly Ready[]): Promise<ReadonlyMap<string, string>> {
-    const { publisher } = this.#props;
+    const { publisher, ordered } = this.#props;
     try {
       await publisher?.publish(
-        batch.map(({ event }) => toMessage(event)),
+        batch.map(({ event }) => (ordered ? { ...toMessage(event), sessionId: sessionOf(event) } : toMessage(event))),
         AbortSignal.timeout(SEND_TIMEOUT_MS),
       );
       return new Map();
@@ -178,6 +211,11 @@ export class Relay {
 
 function isThrottled(error: unknown): error is StoreError {
   return error instanceof StoreError && error.code === 'throttled';
+}
+
+/** One session per blob; hashed, since a name may be longer than a session's id. */
+function sessionOf({ data }: FileEvent): string {
+  return createHash('sha256').update(data.blob.container).update('\0').update(data.blob.name).digest('base64url');
 }
 
 /** The event as a message. Its id follows from the event's, so that every sending has the same. */

@@ -103,7 +103,8 @@ export class SftpServer {
       clock,
       logger,
     });
-    this.#relay = new Relay({ log, endpointId, instance: lease.instance, publisher: props.publisher, clock, logger, failpoints });
+    const ordered = settings.events?.kind === 'serviceBus' && settings.events.ordering === 'PerPath';
+    this.#relay = new Relay({ log, endpointId, instance: lease.instance, publisher: props.publisher, ordered, clock, logger, failpoints });
     this.#bestEffort = new BestEffortEvents({
       publisher: props.publisher,
       clock,

@@ -49,20 +49,66 @@ export async function findUnclaimed(queries: Kysely<Tables>, endpointId: number,
   return rows.map((row) => row.sequence);
 }
 
+/** Rows that one look at the outbox reads to find the lowest of each path. */
+const ORDERED_WINDOW = 2_000;
+
+/**
+ * Claims the lowest unpublished events of their paths, so that nobody publishes an event while an earlier one of the same path is not
+ * confirmed. A rename counts for both its names. What the owner itself has claimed may be claimed again: it must call one at a time.
+ */
+export async function claimLowestOfPaths(database: Database, endpointId: number, owner: InstanceId, limit: number): Promise<readonly ClaimedEvent[]> {
+  for (let round = 1; ; round++) {
+    const { rows } = await database.repeatable((queries) =>
+      sql<OrderedRow>`
+        SELECT sequence, storage, blob_name, target_blob_name, (${UNCLAIMED} OR claim_owner = ${owner}) AS free
+        FROM operations FORCE INDEX (operations_unfinished_and_outbox)
+        WHERE endpoint_id = ${endpointId} AND state = 'committed' ORDER BY sequence LIMIT ${sql.lit(ORDERED_WINDOW)}`.execute(queries),
+    );
+    const candidates = lowestOfPaths(rows)
+      .filter((row) => Number(row.free) === 1)
+      .slice(0, 2 * limit)
+      .map((row) => row.sequence);
+    if (candidates.length === 0) return [];
+    const claimed = await database.transaction((trx) => claimAmong(trx, { endpointId, owner, limit, candidates, ownToo: true }));
+    if (claimed.length > 0 || round >= MAX_ROUNDS) return claimed;
+  }
+}
+
+interface OrderedRow {
+  readonly sequence: string;
+  readonly storage: string;
+  readonly blob_name: string;
+  readonly target_blob_name: string | null;
+  readonly free: string | number;
+}
+
+/** `rows` in order of their sequences. */
+export function lowestOfPaths<Row extends Pick<OrderedRow, 'storage' | 'blob_name' | 'target_blob_name'>>(rows: readonly Row[]): readonly Row[] {
+  const seen = new Set<string>();
+  return rows.filter(({ storage, blob_name, target_blob_name }) => {
+    const names = [blob_name, ...(target_blob_name === null ? [] : [target_blob_name])].map((name) => `${storage}\0${name}`);
+    const first = names.every((name) => !seen.has(name));
+    for (const name of names) seen.add(name);
+    return first;
+  });
+}
+
 interface Claim {
   readonly endpointId: number;
   readonly owner: InstanceId;
   readonly limit: number;
   /** Sequences. */
   readonly candidates: readonly string[];
+  /** Also what the owner has claimed before. */
+  readonly ownToo?: boolean;
 }
 
 /** One transaction of {@link claimPublishable}. */
-export async function claimAmong(trx: Transaction<Tables>, { endpointId, owner, limit, candidates }: Claim): Promise<readonly ClaimedEvent[]> {
+export async function claimAmong(trx: Transaction<Tables>, { endpointId, owner, limit, candidates, ownToo }: Claim): Promise<readonly ClaimedEvent[]> {
   const { rows } = await sql<PublishableRow>`
     SELECT id, event, sequence, result_etag, unconfirmed
     FROM operations FORCE INDEX (operations_unfinished_and_outbox)
-    WHERE endpoint_id = ${endpointId} AND state = 'committed' AND sequence IN (${sql.join(candidates)}) AND ${UNCLAIMED}
+    WHERE endpoint_id = ${endpointId} AND state = 'committed' AND sequence IN (${sql.join(candidates)}) AND (${UNCLAIMED} OR ${ownToo === true ? sql`claim_owner = ${owner}` : sql`FALSE`})
     ORDER BY sequence LIMIT ${sql.lit(limit)} FOR UPDATE SKIP LOCKED`.execute(trx);
   const claimed = rows.flatMap((row) => {
     const event = toEvent(row);

@@ -1,16 +1,10 @@
 import type { ProcessErrorArgs, ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus';
 import type { Settlement } from '../event-bus.ts';
+import type { Generation, GenerationProps } from './generation.ts';
 import { boundedClose, openClient } from './open-client.ts';
-import type { ServiceBusOptions } from './service-bus-options.ts';
 
 /** Longer than any handler of ours may take. */
 const LOCK_RENEWAL_MS = 10 * 60_000;
-
-export interface GenerationProps {
-  readonly options: ServiceBusOptions;
-  readonly concurrency: number;
-  readonly onMessage: (message: ServiceBusReceivedMessage) => Promise<Settlement>;
-}
 
 /** Why a generation ended: an error of its link or connection, or its age. */
 export type Ending = { readonly kind: 'failed'; readonly error: Error } | { readonly kind: 'recycled' };
@@ -20,7 +14,7 @@ export type Ending = { readonly kind: 'failed'; readonly error: Error } | { read
  * whose first token request fails stays dead; a link whose token was not renewed once is not renewed again), so the first
  * error of the link ends the generation and the consumer opens another.
  */
-export class ReceiverGeneration {
+export class ReceiverGeneration implements Generation {
   readonly #client: ServiceBusClient;
   readonly #receiver: ServiceBusReceiver;
   readonly #subscription: { close(): Promise<void> };

@@ -34,6 +34,11 @@ export function idProblem({ messageId, sessionId }: OutgoingMessage): string | u
   return wrong ? `message and session ids have 1 to ${MAX_ID_LENGTH} characters` : undefined;
 }
 
+/** A queue that requires sessions takes no message without one: what need not be in order gets one of its own. */
+export function withSession(message: OutgoingMessage): OutgoingMessage {
+  return message.sessionId === undefined ? { ...message, sessionId: message.messageId } : message;
+}
+
 /** One list per session id, each in order: a batch takes the session of its first message. */
 export function groupBySession(messages: readonly OutgoingMessage[]): OutgoingMessage[][] {
   return [...Map.groupBy(messages, ({ sessionId }) => sessionId).values()];

@@ -3,14 +3,18 @@ import type { ServiceBusReceivedMessage } from '@azure/service-bus';
 import { StoreError } from '@skiff/model/store-error';
 import { backOffDelayMs } from '@skiff/runtime/retry';
 import type { EventConsumer, MessageHandler, Settlement } from '../event-bus.ts';
+import type { Generation } from './generation.ts';
 import { toIncomingMessage } from './incoming-message.ts';
 import { type Ending, ReceiverGeneration } from './receiver-generation.ts';
 import { toStoreError } from './service-bus-error.ts';
 import { RECYCLE_AFTER_MS, type ServiceBusOptions } from './service-bus-options.ts';
+import { SessionGeneration } from './session-generation.ts';
 import { Slots } from './slots.ts';
 
 /** A link that is silent for so long may be dead without anybody having said so. Reconnecting is cheap. */
 const RECYCLE_IDLE_AFTER_MS = 2 * 60_000;
+/** Each waits for a session by a link of its own. */
+const MAX_SESSIONS = 32;
 const CHECK_EVERY_MS = 5_000;
 const BACKOFF = { minDelayMs: 200, maxDelayMs: 5_000 };
 /** For giving messages back and closing after the handlers were aborted; a broker that is gone must not hold up a stop. */
@@ -19,8 +23,10 @@ const SETTLE_GRACE_MS = 2_000;
 const GOOD_AFTER_MS = 10_000;
 
 export interface ServiceBusConsumerOptions extends ServiceBusOptions {
-  /** Handlers at a time, 1 to 1,000. */
+  /** Handlers at a time, 1 to 1,000; with sessions at most 32, each of which holds one session. */
   readonly concurrency: number;
+  /** The queue requires sessions: the messages of one session are handled one after the other, in order, by one consumer at a time. */
+  readonly sessions?: boolean;
 }
 
 /** One of many competing consumers of a Service Bus queue; opens one connection after the other for as long as it is started. */
@@ -78,13 +84,13 @@ export class ServiceBusConsumer implements EventConsumer {
 
   /** Until it fails, is old, is silent or the consumer stops. What it still handles goes on while the next one begins. */
   async #runGeneration(handler: MessageHandler): Promise<Ending> {
-    let generation: ReceiverGeneration;
+    const { sessions = false, concurrency } = this.#options;
+    let generation: Generation;
     try {
-      generation = new ReceiverGeneration({
-        options: this.#options,
-        concurrency: this.#options.concurrency,
-        onMessage: (message) => this.#handle(handler, message),
-      });
+      const props = { options: this.#options, onMessage: (message: ServiceBusReceivedMessage) => this.#handle(handler, message) };
+      generation = sessions
+        ? new SessionGeneration({ ...props, concurrency: Math.min(concurrency, MAX_SESSIONS) })
+        : new ReceiverGeneration({ ...props, concurrency });
     } catch (error) {
       return { kind: 'failed', error: toStoreError(error, 'receive') };
     }
@@ -97,7 +103,7 @@ export class ServiceBusConsumer implements EventConsumer {
     return ending;
   }
 
-  async #whenDue(generation: ReceiverGeneration, ended: AbortSignal): Promise<void> {
+  async #whenDue(generation: Generation, ended: AbortSignal): Promise<void> {
     const stop = AbortSignal.any([this.#stopping.signal, ended]);
     const { recycleAfterMs = RECYCLE_AFTER_MS } = this.#options;
     const dueAt = performance.now() + recycleAfterMs * (1 - Math.random() / 10);
@@ -110,7 +116,7 @@ export class ServiceBusConsumer implements EventConsumer {
     await this.#slots.acquire();
     try {
       if (this.#stopping.signal.aborted) return { kind: 'abandon' };
-      return await this.#cutShort(handler(toIncomingMessage(message), this.#handlers.signal));
+      return await this.#cutShort(handler(toIncomingMessage(message, this.#options.sessions === true), this.#handlers.signal));
     } catch (error) {
       this.#options.logger.error({ err: error, messageId: message.messageId }, 'message handler threw');
       return { kind: 'abandon' };

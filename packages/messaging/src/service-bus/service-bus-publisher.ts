@@ -5,7 +5,7 @@ import { backOffDelayMs } from '@skiff/runtime/retry';
 import type { EventPublisher, OutgoingMessage } from '../event-bus.ts';
 import { MessagesRefusedError } from '../messages-refused-error.ts';
 import { OneByOne } from '../one-by-one.ts';
-import { groupBySession, idProblem, sendAlone, sendInBatches } from './send-in-batches.ts';
+import { groupBySession, idProblem, sendAlone, sendInBatches, withSession } from './send-in-batches.ts';
 import { SenderSlot } from './sender-slot.ts';
 import { toStoreError } from './service-bus-error.ts';
 import type { ServiceBusOptions } from './service-bus-options.ts';
@@ -17,12 +17,17 @@ const PUBLISH_TIMEOUT_MS = 30_000;
 const FIRST_ATTEMPT_TIMEOUT_MS = 3_000;
 const PARALLEL_GROUPS = 8;
 
+export interface ServiceBusPublisherOptions extends ServiceBusOptions {
+  /** The queue requires sessions. */
+  readonly sessions?: boolean;
+}
+
 /**
  * Sends to a Service Bus queue and waits for the broker's confirmation. A send that failed is tried three times within 30 s,
  * each time over a new connection; the queue's duplicate detection drops what had arrived after all.
  */
 export class ServiceBusPublisher implements EventPublisher {
-  readonly #options: ServiceBusOptions;
+  readonly #options: ServiceBusPublisherOptions;
   readonly #slot: SenderSlot;
   /** A broker may end the link for one message that is too large. */
   readonly #aside: SenderSlot;
@@ -31,7 +36,7 @@ export class ServiceBusPublisher implements EventPublisher {
   );
   readonly #closing = new AbortController();
 
-  constructor(options: ServiceBusOptions) {
+  constructor(options: ServiceBusPublisherOptions) {
     this.#options = options;
     this.#slot = new SenderSlot(options);
     this.#aside = new SenderSlot(options);
@@ -46,7 +51,8 @@ export class ServiceBusPublisher implements EventPublisher {
       const problem = idProblem(message);
       if (problem !== undefined) refused.set(message.messageId, problem);
     }
-    const groups = groupBySession(messages.filter(({ messageId }) => !refused.has(messageId)));
+    const sendable = messages.filter(({ messageId }) => !refused.has(messageId));
+    const groups = groupBySession(this.#options.sessions === true ? sendable.map(withSession) : sendable);
     const suspects: OutgoingMessage[] = [];
     const sendNext = async (): Promise<void> => {
       for (let group = groups.shift(); group !== undefined; group = groups.shift()) suspects.push(...(await this.#sendGroup(group, stop)));

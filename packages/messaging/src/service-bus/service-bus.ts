@@ -1,7 +1,6 @@
 import type { EventConsumer, EventPublisher } from '../event-bus.ts';
 import { ServiceBusConsumer, type ServiceBusConsumerOptions } from './service-bus-consumer.ts';
-import type { ServiceBusOptions } from './service-bus-options.ts';
-import { ServiceBusPublisher } from './service-bus-publisher.ts';
+import { ServiceBusPublisher, type ServiceBusPublisherOptions } from './service-bus-publisher.ts';
 
 /**
  * Sends to an Azure Service Bus queue. Connects on first use.
@@ -10,7 +9,7 @@ import { ServiceBusPublisher } from './service-bus-publisher.ts';
  * const publisher = createServiceBusPublisher({ namespace: 'acme.servicebus.windows.net', queue: 'files', credential, logger });
  * await publisher.publish(messages, AbortSignal.timeout(10_000));
  */
-export function createServiceBusPublisher(options: ServiceBusOptions): EventPublisher {
+export function createServiceBusPublisher(options: ServiceBusPublisherOptions): EventPublisher {
   return new ServiceBusPublisher(options);
 }
 

@@ -52,6 +52,12 @@ const EventTypes = Type.Array(Type.Enum([...EVENT_TYPES]), {
   description: `Types of events that the endpoint emits: ${EVENT_TYPES.map((type) => `\`${type}\``).join(', ')}. Downloads and logins are best effort: up to 1000 wait in a server's memory, further ones are dropped and counted. Default: all but downloads and logins. Empty: none.`,
 });
 
+const Ordering = Type.Enum(['None', 'PerPath'], {
+  default: 'None',
+  description:
+    '`PerPath`: each target gets the events of one path one after the other, in the order of `sequence`; a delivery that waits for another try holds back the later ones of its path and target until it succeeds or is dead. Needs a Service Bus queue with sessions. A path then has about 20 events a second at most. `None`: deliveries may overtake each other.',
+});
+
 export const SftpEndpointSpec = Type.Object(
   {
     replicas: Type.Optional(Replicas),
@@ -91,10 +97,17 @@ export const SftpEndpointSpec = Type.Object(
     ),
     events: Type.Optional(
       Type.Object(
-        { types: Type.Optional(EventTypes), serviceBus: Type.Optional(ServiceBusEvents), amqp: Type.Optional(AmqpEvents) },
+        { types: Type.Optional(EventTypes), serviceBus: Type.Optional(ServiceBusEvents), amqp: Type.Optional(AmqpEvents), ordering: Type.Optional(Ordering) },
         {
           additionalProperties: false,
           ...exactlyOneOf('serviceBus', 'amqp'),
+          'x-kubernetes-validations': [
+            ...exactlyOneOf('serviceBus', 'amqp')['x-kubernetes-validations'],
+            {
+              rule: "!has(self.ordering) || self.ordering == 'None' || has(self.serviceBus)",
+              message: 'ordering: PerPath needs serviceBus, whose queues have sessions',
+            },
+          ],
           description: 'Which events there are, and where they go: exactly one kind of bus. Default: nowhere.',
         },
       ),

@@ -70,6 +70,10 @@ const brokerIsReached: Check = ({ events }) => {
   return tls !== undefined && url?.startsWith('amqps://') !== true ? 'events.amqp: tls goes with amqps:// only' : undefined;
 };
 
+/** The CRD says so too; a folder of manifests has no CRD. */
+const orderIsKept: Check = ({ events }) =>
+  events?.ordering === 'PerPath' && events.serviceBus === undefined ? 'events.ordering: PerPath needs serviceBus, whose queues have sessions' : undefined;
+
 const loadBalancerRangesAreRanges: Check = (spec) => {
   const wrong = spec.service?.loadBalancerSourceRanges?.find((range) => parseCidr(range) === undefined);
   return wrong === undefined ? undefined : `service.loadBalancerSourceRanges: ${wrong} is neither an address nor a range such as 192.0.2.0/24`;
@@ -103,6 +107,7 @@ const CHECKS: readonly Check[] = [
   prefixIsAPath,
   eventsAreOneKind,
   brokerIsReached,
+  orderIsKept,
   replicasHaveOrder,
   selectorGoesWithFrom,
   rewrittenNamesItsSource,
@@ -125,5 +130,6 @@ function eventSettings(events: SftpEndpointSpec['events']): EndpointSettings['ev
   }
   if (events?.serviceBus === undefined) return null;
   const { namespace, queue, endpoint } = events.serviceBus;
-  return { kind: 'serviceBus', namespace: namespace.toLowerCase(), queue, endpoint: endpoint ?? null };
+  const ordering = events.ordering ?? 'None';
+  return { kind: 'serviceBus', namespace: namespace.toLowerCase(), queue, endpoint: endpoint ?? null, ordering };
 }

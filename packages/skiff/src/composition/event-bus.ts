@@ -65,8 +65,8 @@ export function createConsumer(parts: ProcessParts, props: EventBusProps & { rea
 
 type Events<Kind> = Extract<NonNullable<EndpointSettings['events']>, { readonly kind: Kind }>;
 
-function serviceBusOptions({ azure }: ProcessParts, { namespace, queue, endpoint }: Events<'serviceBus'>, logger: Logger) {
-  return { namespace, queue, ...(endpoint === null ? {} : { endpoint }), credential: azure, logger };
+function serviceBusOptions({ azure }: ProcessParts, { namespace, queue, endpoint, ordering }: Events<'serviceBus'>, logger: Logger) {
+  return { sessions: ordering === 'PerPath', namespace, queue, ...(endpoint === null ? {} : { endpoint }), credential: azure, logger };
 }
 
 function amqpOptions(events: Events<'amqp'>, { secrets, logger }: EventBusProps): AmqpOptions {

@@ -59,6 +59,7 @@ export async function startRouter(parts: ProcessParts, props: RouterParts): Prom
     instance: lease.instance,
     endpointId,
     failpoints,
+    inOrder: settings.events?.kind === 'serviceBus' && settings.events.ordering === 'PerPath',
   });
   const started = router.start().catch((error: unknown) => logger.warn({ err: error }, 'router ended before it had started'));
   return {

@@ -8,8 +8,7 @@ import { after, describe, it } from 'node:test';
 const root = join(import.meta.dirname, '..');
 const copy = mkdtempSync(join(tmpdir(), 'skiff-generate-'));
 after(() => rmSync(copy, { recursive: true }));
-for (const path of ['tools/generate.ts', 'crds', 'docs/reference/resources.md', 'package.json'])
-  cpSync(join(root, path), join(copy, path), { recursive: true });
+for (const path of ['tools/generate.ts', 'crds', 'docs/reference', 'package.json']) cpSync(join(root, path), join(copy, path), { recursive: true });
 symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
 
 function generate(...args: readonly string[]): { readonly status: number | null; readonly output: string } {

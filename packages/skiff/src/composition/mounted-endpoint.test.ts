@@ -37,6 +37,9 @@ describe('mounted endpoint', () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   it('reads private keys, of a folder or of files, and nothing else of the folder', () => {
+    // Next and Retired keys lie beside those that are served.
+    for (const file of ['kept_host_y27_key', 'dropped_host_y26_key', 'ssh_host_ed25519_key.pub', 'ssh_host_ed25519_key.given'])
+      writeFileSync(join(folder, file), second.privateKey.reveal());
     const byFile = new Environment({ SKIFF_HOST_KEY_FILES: ` ${join(folder, 'ssh_host_ed25519_key')} ` });
     for (const source of [environment, byFile])
       assert.deepEqual(

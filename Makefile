@@ -48,9 +48,9 @@ e2e: ## A real cluster from nothing: image, chart, quickstart, partners from out
 	@$(NODE) test/e2e/e2e.ts
 
 .PHONY: e2e-long
-e2e-long: ## The same with 4,000 users, 1,000 logins and 500 changes; writes out/e2e-long.json; about an hour
+e2e-long: ## The same with 4,000 users, 1,000 logins and 500 changes, and the operator under faults in full size; out/e2e-long.json, out/operator-long.json
 	@tools/setup.sh test
-	@$(NODE) test/e2e/e2e.ts --long
+	@status=0; $(NODE) test/e2e/e2e.ts --long || status=1; $(NODE) test/operator/long.ts || status=1; exit $$status
 
 .PHONY: faults
 faults: ## Kill, stop, cut off and corrupt real parts under traffic and judge what is left; writes out/faults.json (ONLY="storm", SEED=7)

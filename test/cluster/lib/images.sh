@@ -50,8 +50,9 @@ build_image() {
   local name=$1 context=$2
   shift 2
   apt_need buildah
+  mkdir -p "$cache/npm"   # what npm has fetched once
   buildah build --isolation chroot --network host --pull-never --format docker --layers=false \
-    -v /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt:ro -t "$name" "$@" "$context"
+    -v /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt:ro -v "$cache/npm:/root/.npm" -t "$name" "$@" "$context"
 }
 
 # push_image NAME: loads what buildah has into the node.

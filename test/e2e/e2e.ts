@@ -104,7 +104,7 @@ async function main(): Promise<number> {
 /** From nothing to partners, through pods that go and users who change, to `helm uninstall`. */
 async function playMain({ images, sizes, step, ...props }: Run): Promise<void> {
   step('Starting MariaDB, emulated Azure and the application, installing the chart');
-  const stage = await setStage({ ...props, partsImage: images.parts, product: thisVersion(images.skiff) });
+  const stage = await setStage({ ...props, dir: join(props.dir, 'main'), partsImage: images.parts, product: thisVersion(images.skiff) });
   step('Applying the quickstart');
   await applyQuickstart(stage, await addressTowards(LOAD_BALANCER));
   const partners = await findPartners(stage);
@@ -134,7 +134,8 @@ async function playUpgrade({ images, sizes, step, ...props }: Run): Promise<void
     return;
   }
   step('Installing the version before');
-  const stage = await setStage({ ...props, partsImage: images.parts, product: { name: 'the version before', checkout, image } });
+  const product = { name: 'the version before', checkout, image };
+  const stage = await setStage({ ...props, dir: join(dir, 'upgrade'), partsImage: images.parts, product });
   await applyQuickstart(stage, await addressTowards(LOAD_BALANCER));
   const partners = await findPartners(stage);
   const workloads = await captureWorkloads(stage);

@@ -83,7 +83,12 @@ export class Kubectl {
   }
 
   apply(objects: readonly KubeObject[]): Promise<string> {
-    return this.run(['apply', '-f', '-'], { input: objects.map((object) => JSON.stringify(object)).join('\n---\n') });
+    return this.run(['apply', '-f', '-'], { input: asList(objects) });
+  }
+
+  /** For many new ones: asks the API server once for each. */
+  create(objects: readonly KubeObject[], timeoutMs: number): Promise<string> {
+    return this.run(['create', '-f', '-'], { input: asList(objects), timeoutMs });
   }
 
   async json(args: readonly string[]): Promise<unknown> {
@@ -114,4 +119,9 @@ export class Kubectl {
       if (performance.now() - startedAt > timeoutMs) throw new Error(`no ${what} within ${timeoutMs} ms`, { cause: last });
     }
   }
+}
+
+/** Not documents divided by `---`: of JSON some versions of kubectl do not take them. */
+function asList(objects: readonly KubeObject[]): string {
+  return JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
 }

@@ -80,8 +80,7 @@ async function makeUsers({ kube, publicKey }: Stage, { alice }: Partners, count:
       spec: { endpointRef: { name: ENDPOINT }, username: name, authorizedKeys: [{ name: 'key', publicKey }] },
     }),
   );
-  const timeoutMs = CREATE_TIMEOUT_MS + count * CREATE_ONE_TIMEOUT_MS;
-  await kube.run(['create', '-f', '-'], { input: manifests.map((manifest) => JSON.stringify(manifest)).join('\n---\n'), timeoutMs });
+  await kube.create(manifests, CREATE_TIMEOUT_MS + count * CREATE_ONE_TIMEOUT_MS);
   return names.map((username) => ({ ...alice, username }));
 }
 

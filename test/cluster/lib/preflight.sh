@@ -3,7 +3,7 @@
 
 # Exit code when the machine cannot do it, EX_UNAVAILABLE: nothing is broken.
 readonly UNFIT=69
-readonly NEEDED_MEMORY_MIB=3072 NEEDED_DISK_MIB=6144
+readonly NEEDED_MEMORY_MIB=3072 NEEDED_DISK_MIB=8192
 
 unfit() { echo "this machine cannot run a Kubernetes node: it lacks $*" >&2; exit "$UNFIT"; }
 

@@ -142,12 +142,17 @@ class DirectoryMove {
     const failures: unknown[] = [];
     const work = async () => {
       for (let name = names.shift(); name !== undefined; name = names.shift()) {
-        const signal = AbortSignal.timeout(MOVE_TIMEOUT_MS);
+        // Unlike AbortSignal.timeout this one goes with its file: thousands would live on for two minutes.
+        const deadline = new AbortController();
+        const timer = setTimeout(() => deadline.abort(), MOVE_TIMEOUT_MS);
+        const { signal } = deadline;
         const props = { store, id, source: name, target: renamedBelow(name, source, target), failpoints, signal, owned: () => this.#owned() };
         try {
           if (!this.#lapsed) this.#count(await move(props), name);
         } catch (error) {
           failures.push(error);
+        } finally {
+          clearTimeout(timer);
         }
       }
     };

@@ -42,7 +42,12 @@ it('shows what a route delivered in its status, by one write in a minute, and wr
   await until('quiet is ready', 'True Ready', () => rig.condition(EventRoutes, 'quiet', 'Ready'));
   assert.equal(await deliveriesOf('busy'), undefined);
   const quietVersion = (await rig.get(EventRoutes, 'quiet'))?.metadata.resourceVersion;
-  await sleep(3_000);
+  const atRest = async () => {
+    const before = await rig.apiWrites();
+    await sleep(3_000);
+    return (await rig.apiWrites()) === before;
+  };
+  await until('rest after the start', true, atRest, 60_000);
   const writesBefore = await rig.apiWrites();
   for (let step = 0; step < 10; step++) {
     await history.addCounts(endpointId, [{ route: 'default/busy', delivered: 3, died: 0, failure: { reason: 'app: HTTP 503', agoMs: 0 } }]);

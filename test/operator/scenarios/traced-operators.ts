@@ -45,8 +45,9 @@ export class TracedOperators implements AsyncDisposable {
     return this.#processes.filter((operator) => operator.running);
   }
 
-  get leader(): SkiffProcess | undefined {
-    return this.running.find((operator) => operator.lines.findLast(({ msg }) => msg === 'leading' || msg === 'led no longer')?.msg === 'leading');
+  /** Those that say that they lead. */
+  get leaders(): readonly SkiffProcess[] {
+    return this.running.filter((operator) => operator.lines.findLast(({ msg }) => msg === 'leading' || msg === 'led no longer')?.msg === 'leading');
   }
 
   async #account(name: string): Promise<Secret<string>> {

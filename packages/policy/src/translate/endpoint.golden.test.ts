@@ -2,20 +2,13 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parseEndpointSettings } from '@skiff/model/endpoint-settings';
-import { parseResource } from '@skiff/model/parse-resource';
 import { parse, stringify } from 'yaml';
+import { translateEndpointInput } from '../testing/translate-endpoint-input.ts';
 import { completeConditions } from './complete-conditions.ts';
-import { translateEndpoint } from './endpoint.ts';
 
 const folder = new URL('./golden-endpoint/', import.meta.url);
 
-function translate(text: string): ReturnType<typeof translateEndpoint> {
-  const { metadata, spec } = parse(text);
-  const serverSide = { uid: 'uid', generation: 3, creationTimestamp: '2026-01-01T00:00:00Z' };
-  const parsed = parseResource({ apiVersion: 'skiff.dev/v1alpha1', kind: 'SftpEndpoint', metadata: { ...serverSide, ...metadata }, spec });
-  assert.ok(parsed.ok && parsed.resource.kind === 'SftpEndpoint', parsed.ok ? '' : parsed.errors.join('\n'));
-  return translateEndpoint(parsed.resource);
-}
+const translate = (text: string) => translateEndpointInput(parse(text));
 
 describe('translation of an endpoint', () => {
   for (const input of readdirSync(folder).filter((name) => name.endsWith('.in.yaml'))) {

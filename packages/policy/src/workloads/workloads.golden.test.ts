@@ -2,48 +2,15 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { parseEndpointSettings } from '@skiff/model/endpoint-settings';
-import { parseResource } from '@skiff/model/parse-resource';
 import { parse, stringify } from 'yaml';
-import { translateEndpoint } from '../translate/endpoint.ts';
-import { planWorkloads, type WorkloadManifest } from './plan-workloads.ts';
-import type { WorkloadContext } from './workload-context.ts';
+import { type PlanInput, planInput } from '../testing/plan-input.ts';
+import type { WorkloadManifest } from './plan-workloads.ts';
 import { workloadName } from './workload-names.ts';
 
 const folder = new URL('./golden/', import.meta.url);
-const CONTEXT: WorkloadContext = {
-  image: 'registry.example/skiff:1.2.3',
-  imagePullPolicy: 'IfNotPresent',
-  imagePullSecrets: [],
-  logLevel: 'info',
-  database: { kind: 'url', url: 'mysql://skiff@database.example:3306/skiff' },
-  identity: { clientId: undefined, tenantId: undefined },
-  authorityHost: undefined,
-  certificates: { database: undefined, trusted: undefined },
-  environment: {},
-  fsGroup: 65532,
-};
-
-interface Input {
-  readonly metadata: object;
-  readonly spec: object;
-  readonly context?: Partial<WorkloadContext>;
-  readonly currentReplicas?: number;
-}
-
-function plan({ metadata, spec, context, currentReplicas }: Input): readonly WorkloadManifest[] {
-  const serverSide = { uid: 'a-uid', generation: 3, creationTimestamp: '2026-01-01T00:00:00Z' };
-  const parsed = parseResource({ apiVersion: 'skiff.dev/v1alpha1', kind: 'SftpEndpoint', metadata: { ...serverSide, ...metadata }, spec });
-  assert.ok(parsed.ok && parsed.resource.kind === 'SftpEndpoint', parsed.ok ? '' : parsed.errors.join('\n'));
-  const { resource } = parsed;
-  const { settings } = translateEndpoint(resource);
-  assert.ok(settings);
-  const { namespace, name, uid } = resource.metadata;
-  return planWorkloads({ owner: { namespace, name, uid }, spec: resource.spec, settings, context: { ...CONTEXT, ...context }, currentReplicas });
-}
-
 const BUS = { namespace: 'contoso.servicebus.windows.net', queue: 'files' };
 const BLOB = { storage: { azureBlob: { account: 'contoso', container: 'files' } } };
-const at = (spec: object, more: Partial<Input> = {}) => plan({ metadata: { namespace: 'team', name: 'main' }, spec: { ...BLOB, ...spec }, ...more });
+const at = (spec: object, more: Partial<PlanInput> = {}) => planInput({ metadata: { namespace: 'team', name: 'main' }, spec: { ...BLOB, ...spec }, ...more });
 const find = (manifests: readonly WorkloadManifest[], kind: string): WorkloadManifest => {
   const found = manifests.find((candidate) => candidate.kind === kind);
   assert.ok(found, kind);
@@ -55,7 +22,7 @@ const replicasOf = (manifests: readonly WorkloadManifest[]): unknown => JSON.par
 describe('planWorkloads', () => {
   for (const input of readdirSync(folder).filter((name) => name.endsWith('.in.yaml'))) {
     it(`makes of ${input} what its .out.yaml says`, () => {
-      const actual = plan(parse(readFileSync(new URL(input, folder), 'utf8')))
+      const actual = planInput(parse(readFileSync(new URL(input, folder), 'utf8')))
         .map((manifest) => stringify(manifest, { lineWidth: 0, aliasDuplicateObjects: false }))
         .join('---\n');
       const output = new URL(input.replace('.in.yaml', '.out.yaml'), folder);

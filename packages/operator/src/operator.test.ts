@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { generateHostKey } from '@skiff/credentials/host-key';
+import { createFileHostKeyStore } from './host-keys/file-host-key-store.ts';
 import { eventually } from './testing/eventually.ts';
 import { MemoryRows } from './testing/memory-rows.ts';
 import { ENDPOINT, startTestOperator, userManifest, WITH_KEY } from './testing/running-operator.ts';
@@ -253,4 +256,16 @@ test('what is invalid is not tried again until its spec changes, what failed is'
   running.sink.readiness = { kind: 'notReady', reason: 'ListenFailed', message: 'port 22 is in use' };
   running.sink.tell('default/main');
   await eventually(() => assert.deepEqual(running.operator.work(), { pending: 0, retrying: 1 }));
+});
+
+test('a given host key that is missing is waited for, not tried for', async () => {
+  await using root = await temporaryFolder();
+  const hostKeys = createFileHostKeyStore({ directory: join(root.path, 'host-keys'), generate: generateHostKey });
+  await using running = await startTestOperator({ folder: root.path, repository: new MemoryRows(), hostKeys });
+  await running.write('all.yaml', `${ENDPOINT.replace('spec: {', 'spec: {hostKeys: [{name: own, state: Active, secretRef: {name: keys, key: own}}], ')}`);
+  await eventually(() => assert.ok(running.conditions('SftpEndpoint', 'main').includes('ResolvedRefs=False SecretNotFound')));
+  await eventually(() => assert.deepEqual(running.operator.work(), { pending: 0, retrying: 0 }));
+  const stringData = { own: generateHostKey('Ed25519').privateKey.reveal() };
+  await running.write('s.yaml', JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'keys' }, stringData }));
+  await eventually(() => assert.deepEqual(running.conditions('SftpEndpoint', 'main'), READY));
 });

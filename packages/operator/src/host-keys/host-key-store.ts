@@ -35,7 +35,7 @@ export interface HostKeys {
   readonly problem?: Obstacle | undefined;
 }
 
-/** Keys that are there and must not be used, or cannot be read; or none, where none may be made. */
+/** Keys that are there and must not be used, or cannot be read. `HostKeyMissing`: none, until the spec or a Secret that it names is another. */
 export class HostKeyStoreError extends Error {
   readonly code: 'HostKeyPermissions' | 'HostKeyInvalid' | 'HostKeyUnreadable' | 'HostKeyMissing' | 'HostKeyAccessNotGranted';
   constructor(code: HostKeyStoreError['code'], message: string, options?: ErrorOptions) {

@@ -74,7 +74,10 @@ test('a given key is served, may be replaced by its owner, and never takes the p
 test('of two Active keys of one algorithm none is chosen: what was served goes on', () => {
   const { unchanged, served, problem, held } = outcome([OLD], [entry('ed25519', 'Active'), entry('y27', 'Active')]);
   assert.deepEqual([unchanged, served, problem, held], [true, [made.old.fingerprint], 'Invalid', ['ed25519 Active']]);
-  assert.throws(() => planHostKeys([], [entry('a', 'Active'), entry('b', 'Active')], generateHostKey), HostKeyStoreError);
+  assert.throws(
+    () => planHostKeys([], [entry('a', 'Active'), entry('b', 'Active')], generateHostKey),
+    (error) => error instanceof HostKeyStoreError && error.code === 'HostKeyMissing',
+  );
 });
 
 test('while a given key cannot be had, nothing changes, and nothing is made', () => {

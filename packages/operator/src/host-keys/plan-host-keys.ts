@@ -33,7 +33,7 @@ function planWanted(stored: readonly StoredHostKey[], wanted: readonly WantedHos
   const present = new Map(stored.map((one) => [one.name, one]));
   const generated: HostKey[] = [];
   const refused = (problem: Obstacle): HostKeyPlan => {
-    if (!stored.some(({ place }) => place === 'served')) throw new HostKeyStoreError('HostKeyInvalid', problem.message);
+    if (!stored.some(({ place }) => place === 'served')) throw new HostKeyStoreError('HostKeyMissing', problem.message);
     return { stored, result: { ...resultOf(stored, wanted), problem } };
   };
   for (const { name, given } of wanted) {

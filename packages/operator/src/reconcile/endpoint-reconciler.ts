@@ -42,7 +42,8 @@ export async function reconcileEndpoint(
   const programmed = outcome === undefined ? NOTHING_APPLIED : programmedState(outcome.readiness, request.databaseProblem);
   const published = await publish();
   // What is pending is told of by a watch, and what is invalid waits for another spec: trying again helps neither.
-  const failed = outcome?.readiness.kind === 'notReady' && outcome.readiness.reason !== 'Pending' && outcome.readiness.reason !== 'Invalid';
+  const readiness = outcome?.applied?.readiness;
+  const failed = readiness?.kind === 'notReady' && readiness.reason !== 'Pending' && readiness.reason !== 'Invalid';
   return { retry: failed || outcome?.threw === true || !published, applied: outcome?.applied, removed: false };
 
   async function publish(): Promise<boolean> {
@@ -114,7 +115,9 @@ async function apply(context: ReconcileContext, input: ApplyInput, signal: Abort
       error instanceof HostKeyStoreError
         ? { kind: 'notReady', reason: error.code === 'HostKeyAccessNotGranted' ? 'NamespaceAccessNotGranted' : 'SecretInvalid', message: error.message }
         : { kind: 'notReady', reason: 'Pending', message: 'it could not be applied; it is tried again, and the log says why' };
-    return { readiness, threw: true, applied: undefined };
+    // A change of the spec or of the Secret that it names brings the endpoint back by itself.
+    const waits = error instanceof HostKeyStoreError && error.code === 'HostKeyMissing';
+    return { readiness, threw: !waits, applied: undefined };
   }
 }
 

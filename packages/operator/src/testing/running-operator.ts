@@ -5,6 +5,7 @@ import { readPublicKey } from '@skiff/credentials/ssh-public-key';
 import type { DeliveryHistory } from '@skiff/database/delivery-history';
 import type { ResourceKind } from '@skiff/model/object-meta';
 import { createFolderSource, type FolderSource } from '../folder-source/folder-source.ts';
+import type { HostKeyStore } from '../host-keys/host-key-store.ts';
 import { createOperator, type Operator } from '../operator.ts';
 import type { RowRepository } from '../reconcile/reconcile-context.ts';
 import { recordingLogger } from './recording-logger.ts';
@@ -28,9 +29,11 @@ export interface RunningOperatorOptions {
   readonly repository: RowRepository;
   readonly resyncMs?: number;
   readonly deliveries?: Pick<DeliveryHistory, 'counts'>;
+  /** Default: none are kept. */
+  readonly hostKeys?: HostKeyStore;
 }
 
-export async function startTestOperator({ folder, repository, resyncMs, deliveries }: RunningOperatorOptions): Promise<RunningOperator> {
+export async function startTestOperator({ folder, repository, resyncMs, deliveries, hostKeys = noHostKeys }: RunningOperatorOptions): Promise<RunningOperator> {
   const manifests = join(folder, 'manifests');
   await mkdir(manifests, { recursive: true });
   const log = recordingLogger();
@@ -42,7 +45,7 @@ export async function startTestOperator({ folder, repository, resyncMs, deliveri
     source,
     repository,
     sink,
-    hostKeys: noHostKeys,
+    hostKeys,
     credentials,
     logger: log,
     ...(resyncMs === undefined ? {} : { resyncMs }),

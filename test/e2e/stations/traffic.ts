@@ -32,7 +32,7 @@ export interface Traffic {
   stop(): Promise<Outcome>;
 }
 
-/** Sessions that stay and send a small file twice a second, slow transfers one after the other, and ever new strict-host-key logins. */
+/** Sessions that stay, write a file all along and send a small one twice a second, slow transfers one after the other, and ever new strict-host-key logins. */
 export async function startTraffic({ client, dir }: Stage, logins: readonly Login[]): Promise<Traffic> {
   const run = randomBytes(4).toString('hex');
   const acknowledged: string[] = [];
@@ -48,13 +48,19 @@ export async function startTraffic({ client, dir }: Stage, logins: readonly Logi
 
   const session = async (index: number): Promise<void> => {
     const sftp = await SftpTestClient.connect(loginOf(index));
+    const held = `held-${run}-${index}`;
     try {
+      // A draining server ends sessions that look idle to it: one with an upload under way is not.
+      const handle = await sftp.open(`/${held}`, 'w');
       for (let sent = 0; !stopped.signal.aborted; sent++) {
+        await sftp.write(handle, randomBytes(SMALL_BYTES), sent * SMALL_BYTES);
         const name = `small-${run}-${index}-${sent}`;
         await sftp.put(`/${name}`, randomBytes(SMALL_BYTES));
         acknowledged.push(name);
         await sleep(500);
       }
+      await sftp.close(handle);
+      acknowledged.push(held);
     } catch (error) {
       tally.sessionsCut += 1;
       console.error(`${new Date().toISOString()} session ${index}: ${error}`);

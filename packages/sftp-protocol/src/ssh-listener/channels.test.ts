@@ -112,6 +112,23 @@ test('closing lets a busy connection finish and ends one that stays idle', async
   assert.equal(server.backend.content('/f')?.toString(), 'last words');
 });
 
+test('closing lets a client go on that sends small files with pauses between them', async () => {
+  await using server = await startTestListener();
+  using client = await new TestClient(server.listener.port).login();
+  const stream = await (await client.sftp()).initialised();
+  const closed = server.listener.close({ graceMs: 20_000 });
+  for (let file = 0; file < 6; file++) {
+    stream.send(frame(PacketType.open, 2 * file, `/${file}`, 10, 0));
+    const handle = (await stream.packet())?.body.subarray(4) ?? Buffer.alloc(0);
+    stream.send(frame(PacketType.close, 2 * file + 1, handle));
+    assert.equal(statusOf(await stream.packet()), SftpStatus.ok);
+    await new Promise((resolve) => setTimeout(resolve, 600));
+  }
+  assert.equal(client.isClosed, false);
+  await closed;
+  assert.equal(client.isClosed, true);
+});
+
 test('closing lets a client end by itself between two files and after its last', async () => {
   await using server = await startTestListener();
   using client = await new TestClient(server.listener.port).login();

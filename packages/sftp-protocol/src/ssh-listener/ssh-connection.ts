@@ -39,6 +39,7 @@ export class SshConnection<Identity> implements Connection {
   #login: { readonly identity: Identity } | undefined;
   #timer: NodeJS.Timeout;
   #channels = 0;
+  #activeAtMs = performance.now();
 
   constructor(options: SshConnectionOptions<Identity>) {
     this.#options = options;
@@ -61,6 +62,11 @@ export class SshConnection<Identity> implements Connection {
 
   get busy(): boolean {
     return [...this.#sessions].some((session) => session.busy);
+  }
+
+  /** When its client last sent or was sent something of SFTP, by `performance.now()`. */
+  get activeAtMs(): number {
+    return this.#activeAtMs;
   }
 
   disconnect(text: string): void {
@@ -172,6 +178,7 @@ export class SshConnection<Identity> implements Connection {
 
   /** Restarts the idle time. */
   #touch(): void {
+    this.#activeAtMs = performance.now();
     if (!this.#gone.signal.aborted) this.#timer.refresh();
   }
 

@@ -182,13 +182,13 @@ class HardenedListener<Identity> implements SshListener {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#net.close(() => resolve()));
     const deadline = performance.now() + graceMs;
-    const busyAt = new Map<Connection, number>();
+    const began = performance.now();
     while (this.#connections.size > 0) {
       const now = performance.now();
       const isOver = now >= deadline;
       for (const connection of this.#connections) {
-        if (connection.busy || !busyAt.has(connection)) busyAt.set(connection, now);
-        if (isOver || now - (busyAt.get(connection) ?? now) >= DRAIN_QUIET_MS) connection.disconnect('the server is shutting down');
+        const isQuiet = !connection.busy && now - Math.max(began, connection.activeAtMs) >= DRAIN_QUIET_MS;
+        if (isOver || isQuiet) connection.disconnect('the server is shutting down');
       }
       if (isOver) break;
       await new Promise((resolve) => setTimeout(resolve, Math.min(DRAIN_CHECK_MS, Math.max(0, deadline - performance.now()))));

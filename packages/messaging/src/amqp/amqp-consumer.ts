@@ -2,6 +2,7 @@ import { StoreError } from '@skiff/model/store-error';
 import { sleep } from '@skiff/runtime/abort';
 import { backOffDelayMs } from '@skiff/runtime/retry';
 import type { Message } from 'rhea';
+import { endWithin } from '../end-within.ts';
 import type { EventConsumer, MessageHandler, Settlement } from '../event-bus.ts';
 import { RecentIds } from '../recent-ids.ts';
 import { toAmqpError } from './amqp-error.ts';
@@ -12,8 +13,6 @@ import { AmqpReceiver } from './amqp-receiver.ts';
 const BACKOFF = { minDelayMs: 200, maxDelayMs: 5_000 };
 /** A connection that lasted so long counts as good: the next failure starts at the shortest wait again. */
 const GOOD_AFTER_MS = 10_000;
-/** For giving messages back after the handlers were aborted; a broker that is gone must not hold up a stop. */
-const SETTLE_GRACE_MS = 2_000;
 const MAX_REMEMBERED = 20_000;
 const COMPLETE: Settlement = { kind: 'complete' };
 const ABANDON: Settlement = { kind: 'abandon' };
@@ -43,17 +42,7 @@ export class AmqpConsumer implements EventConsumer {
 
   async stop(signal: AbortSignal): Promise<void> {
     this.#stopping.abort();
-    const outOfTime = Promise.withResolvers<void>();
-    let grace: NodeJS.Timeout | undefined;
-    const cut = (): void => {
-      this.#handlers.abort(signal.reason);
-      grace = setTimeout(outOfTime.resolve, SETTLE_GRACE_MS);
-    };
-    if (signal.aborted) cut();
-    signal.addEventListener('abort', cut, { once: true });
-    await Promise.race([this.#loop, outOfTime.promise]);
-    signal.removeEventListener('abort', cut);
-    clearTimeout(grace);
+    await endWithin(this.#loop, this.#handlers, signal);
   }
 
   async #run(handler: MessageHandler): Promise<void> {

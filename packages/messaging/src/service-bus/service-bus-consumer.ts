@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
 import { StoreError } from '@skiff/model/store-error';
 import { backOffDelayMs } from '@skiff/runtime/retry';
+import { endWithin } from '../end-within.ts';
 import type { EventConsumer, MessageHandler, Settlement } from '../event-bus.ts';
 import type { Generation } from './generation.ts';
 import { toIncomingMessage } from './incoming-message.ts';
@@ -17,8 +18,6 @@ const RECYCLE_IDLE_AFTER_MS = 2 * 60_000;
 const MAX_SESSIONS = 32;
 const CHECK_EVERY_MS = 5_000;
 const BACKOFF = { minDelayMs: 200, maxDelayMs: 5_000 };
-/** For giving messages back and closing after the handlers were aborted; a broker that is gone must not hold up a stop. */
-const SETTLE_GRACE_MS = 2_000;
 /** A connection that lasted so long counts as good: the next failure starts at the shortest wait again. */
 const GOOD_AFTER_MS = 10_000;
 
@@ -51,17 +50,7 @@ export class ServiceBusConsumer implements EventConsumer {
 
   async stop(signal: AbortSignal): Promise<void> {
     this.#stopping.abort();
-    const outOfTime = Promise.withResolvers<void>();
-    let grace: NodeJS.Timeout | undefined;
-    const cut = (): void => {
-      this.#handlers.abort(signal.reason);
-      grace = setTimeout(outOfTime.resolve, SETTLE_GRACE_MS);
-    };
-    if (signal.aborted) cut();
-    signal.addEventListener('abort', cut, { once: true });
-    await Promise.race([this.#drained(), outOfTime.promise]);
-    signal.removeEventListener('abort', cut);
-    clearTimeout(grace);
+    await endWithin(this.#drained(), this.#handlers, signal);
   }
 
   async #drained(): Promise<void> {

@@ -36,7 +36,7 @@ export class SkiffProcess {
   constructor(props: SkiffProcessProps) {
     const { NODE_OPTIONS: _options, ...inherited } = process.env;
     this.#child = spawn(process.execPath, [...nodeFlagsOf(props.args[0]), ...(props.nodeFlags ?? []), props.main ?? PROGRAM, ...props.args], {
-      env: { MALLOC_ARENA_MAX: '2', ...inherited, ...props.env },
+      env: { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '262144', ...inherited, ...props.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.on('error', (error) => {

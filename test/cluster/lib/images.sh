@@ -52,7 +52,7 @@ build_image() {
   apt_need buildah
   mkdir -p "$cache/npm"   # what npm has fetched once
   buildah build --isolation chroot --network host --pull-never --format docker --layers=false \
-    -v /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt:ro -v "$cache/npm:/root/.npm" -t "$name" "$@" "$context"
+    -v /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt:ro -v "$cache/npm:/var/cache/npm" -t "$name" "$@" "$context"
 }
 
 # push_image NAME: loads what buildah has into the node.
@@ -95,8 +95,8 @@ base_image() {
     cp -a "$npm" "$m/usr/local/lib/node_modules/"
     ln -s ../lib/node_modules/npm/bin/npm-cli.js "$m/usr/local/bin/npm"
     ln -s ../lib/node_modules/npm/bin/npx-cli.js "$m/usr/local/bin/npx"
-    # Packages are fetched with the machine's certificates, which `image` mounts at the same path.
-    install -D -m 644 <(echo cafile=/etc/ssl/certs/ca-certificates.crt) "$m/usr/local/etc/npmrc"
+    # What build_image mounts: the certificates of this machine, and what npm has fetched once.
+    install -D -m 644 <(printf "%s\n" cafile=/etc/ssl/certs/ca-certificates.crt cache=/var/cache/npm) "$m/usr/local/etc/npmrc"
   fi
   chroot "$m" groupadd -g 1000 node
   chroot "$m" useradd -u 1000 -g node -m -s /bin/bash node

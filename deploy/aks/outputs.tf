@@ -17,9 +17,14 @@ output "database_grant" {
   SQL
 }
 
+output "database_host" {
+  description = "Name of the MySQL server, inside the network."
+  value       = azurerm_mysql_flexible_server.this.fqdn
+}
+
 output "database_url" {
-  description = "For the Secret that database.urlSecret names. It holds no password."
-  value       = "mysql://skiff@${azurerm_mysql_flexible_server.this.fqdn}:3306/skiff"
+  description = "For the Secret that database.urlSecret names. It holds no password: pods log in by tokens, over TLS."
+  value       = "mysql://skiff@${azurerm_mysql_flexible_server.this.fqdn}:3306/skiff?ssl-mode=VERIFY_IDENTITY"
 }
 
 output "helm_values" {

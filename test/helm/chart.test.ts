@@ -27,8 +27,13 @@ describe('the chart', () => {
   it('renders what the golden files hold, for each kind of platform', async () => {
     assertGolden('default', parse(await render(helm, [...DATABASE, ...NAMESPACES])).filter(isWorkload));
     assertGolden('smoke-test', parse(await render(helm, [...DATABASE, '--set', 'test.endpoint=sftp/partners'])).filter(isHook));
-    for (const platform of ['aks', 'openshift', 'onprem']) {
-      const rendered = await render(helm, ['-f', join(CHART, `values-${platform}.yaml`), '--set', 'namespaces.endpoints={sftp}']);
+    const identity = ['--set', 'identity.clientId=11111111-1111-1111-1111-111111111111', '--set', 'identity.tenantId=22222222-2222-2222-2222-222222222222'];
+    for (const [platform, values] of [
+      ['aks', identity],
+      ['openshift', []],
+      ['onprem', []],
+    ] as const) {
+      const rendered = await render(helm, ['-f', join(CHART, `values-${platform}.yaml`), '--set', 'namespaces.endpoints={sftp}', ...values]);
       assertGolden(platform, parse(rendered).filter(isWorkload));
     }
   });
@@ -132,6 +137,12 @@ describe('the values', () => {
         .sort(),
       [...values].sort(),
     );
+  });
+
+  it('are each used by a template', () => {
+    const templates = readdirSync(join(CHART, 'templates'), { recursive: true, encoding: 'utf8' }).filter((name) => /\.\w+$/.test(name));
+    const text = templates.map((name) => readFileSync(join(CHART, 'templates', name), 'utf8')).join('\n');
+    for (const { path } of readValues(readFileSync(join(CHART, 'values.yaml'), 'utf8'))) assert.match(text, new RegExp(`\\.Values\\.${path}\\b`), path);
   });
 
   it('that are ready-made for platforms name only known keys', () => {

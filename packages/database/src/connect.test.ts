@@ -47,6 +47,7 @@ describe('database connection', () => {
       'mysql://:hunter2@h/s',
       'mysql://u:hunter2%@h/s',
       'mysql://u:hunter2@h/s?ssl=no',
+      'mysql://u:hunter2@h/s?ssl-mode=PREFERRED',
     ]) {
       assert.throws(
         () => openDatabase({ url: new Secret(text), logger: silentLogger, poolSize: 1 }),

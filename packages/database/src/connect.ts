@@ -18,10 +18,10 @@ const MAX_IDLE_MS = 60_000;
 const CLOSE_PATIENCE_MS = 5_000;
 
 export interface DatabaseConfig {
-  /** `mysql://user:password@host:3306/schema`, optionally `?socketPath=/run/mysqld/mysqld.sock`. */
+  /** `mysql://user:password@host:3306/schema`, optionally `?socketPath=/run/mysqld/mysqld.sock` or `?ssl-mode=VERIFY_IDENTITY`. */
   readonly url: Secret<string>;
   readonly logger: Logger;
-  /** A token to use as password (Entra), asked for again for each new connection. Requires `ssl`. */
+  /** A token to use as password (Entra), asked for again for each new connection. Requires TLS. */
   readonly passwordProvider?: () => Promise<string>;
   /** Most connections of this process. */
   readonly poolSize: number;
@@ -31,7 +31,7 @@ export interface DatabaseConfig {
    * Absent: as the server is set.
    */
   readonly abandonedAfterMs?: number;
-  /** TLS; certificates are verified. Absent: no TLS, for loopback and sockets only. */
+  /** TLS by these authorities. Absent: by the public ones where the URL asks for TLS, else none. Certificates are always verified. */
   readonly ssl?: { readonly ca?: string | undefined };
 }
 
@@ -60,10 +60,11 @@ export interface Database {
  */
 export function openDatabase(config: DatabaseConfig): Database {
   const address = parseDatabaseUrl(config.url);
-  if (config.passwordProvider !== undefined && config.ssl === undefined && address.socketPath === undefined) {
+  const tls = config.ssl ?? (address.tls ? {} : undefined);
+  if (config.passwordProvider !== undefined && tls === undefined && address.socketPath === undefined) {
     throw new StoreError({ code: 'invalid', vendorCode: 'TLS_REQUIRED', message: 'a token as database password needs TLS: turn TLS on for the database' });
   }
-  if (config.ssl !== undefined && isIP(address.host) !== 0) {
+  if (tls !== undefined && isIP(address.host) !== 0) {
     // mysql2 compares the certificate with the name `localhost` then.
     throw new StoreError({
       code: 'invalid',
@@ -72,7 +73,7 @@ export function openDatabase(config: DatabaseConfig): Database {
     });
   }
   if (!Number.isInteger(config.poolSize) || config.poolSize < 1) throw new RangeError('poolSize must be a positive integer');
-  const ssl = config.ssl === undefined ? undefined : toSslOptions(config.ssl);
+  const ssl = tls === undefined ? undefined : toSslOptions(tls);
   const pool = new ConnectionPool({
     size: config.poolSize,
     acquireTimeoutMs: ACQUIRE_TIMEOUT_MS,

@@ -9,6 +9,8 @@ export interface DatabaseAddress {
   readonly user: string;
   readonly password: Secret<string>;
   readonly schema: string;
+  /** TLS with a verified certificate, from `?ssl-mode=VERIFY_IDENTITY`, as MySQL's own connection strings have it. */
+  readonly tls: boolean;
 }
 
 /**
@@ -23,7 +25,10 @@ export function parseDatabaseUrl(url: Secret<string>): DatabaseAddress {
   if (!/^[A-Za-z0-9_$-]{1,64}$/.test(schema)) throw invalid('must name a schema after the host, such as /skiff');
   if (parsed.username === '') throw invalid('must name a user');
   const socketPath = parsed.searchParams.get('socketPath') ?? undefined;
-  for (const name of parsed.searchParams.keys()) if (name !== 'socketPath') throw invalid('has a parameter other than socketPath');
+  const sslMode = parsed.searchParams.get('ssl-mode');
+  if (sslMode !== null && sslMode !== 'VERIFY_IDENTITY') throw invalid('can have ssl-mode=VERIFY_IDENTITY only');
+  for (const name of parsed.searchParams.keys())
+    if (name !== 'socketPath' && name !== 'ssl-mode') throw invalid('has a parameter other than socketPath and ssl-mode');
   if (parsed.hostname === '' && socketPath === undefined) throw invalid('must name a host');
   return {
     host: decode(parsed.hostname).replace(/^\[(.*)\]$/, '$1'),
@@ -32,6 +37,7 @@ export function parseDatabaseUrl(url: Secret<string>): DatabaseAddress {
     user: decode(parsed.username),
     password: new Secret(decode(parsed.password)),
     schema,
+    tls: sslMode !== null,
   };
 }
 

@@ -11,11 +11,15 @@ const ENTRA_SCOPE = 'https://ossrdbms-aad.database.windows.net/.default';
 
 /**
  * The installation's database, as the configuration says. Connects on first use. A TLS connection whose URL has no password logs in
- * by a token of the process's own identity; a token is asked for with each new connection.
+ * by a token of the process's own identity; a token is asked for with each new connection. TLS is on where the URL asks for it
+ * (`?ssl-mode=VERIFY_IDENTITY`) or authorities are given.
  */
 export function openConfiguredDatabase(configuration: Configuration, logger: Logger, url: Secret<string>, abandonedAfterMs?: number): Database {
   const { databaseCaFile, databasePoolSize } = configuration;
-  const keyless = databaseCaFile !== undefined && !hasPassword(url);
+  // A URL that cannot be read is refused by the database package, with a text that says how it should look.
+  const parsed = URL.parse(url.reveal());
+  const tls = databaseCaFile !== undefined || parsed?.searchParams.has('ssl-mode') === true;
+  const keyless = tls && (parsed?.password ?? '') === '';
   return openDatabase({
     url,
     logger,
@@ -24,11 +28,6 @@ export function openConfiguredDatabase(configuration: Configuration, logger: Log
     ...(databaseCaFile === undefined ? {} : { ssl: { ca: readFileSync(databaseCaFile, 'utf8') } }),
     ...(keyless ? { passwordProvider: entraToken(configuration, logger) } : {}),
   });
-}
-
-/** A URL that cannot be read is refused by the database package, with a text that says how it should look. */
-function hasPassword(url: Secret<string>): boolean {
-  return (URL.parse(url.reveal())?.password ?? '') !== '';
 }
 
 function entraToken(configuration: Configuration, logger: Logger): () => Promise<string> {

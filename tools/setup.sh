@@ -19,7 +19,8 @@ sftp openssh-client
 setsid util-linux'
 needs_test='/usr/sbin/mosquitto mosquitto
 /usr/lib/rabbitmq/bin/rabbitmq-server rabbitmq-server
-curl curl'
+curl curl
+jq jq'
 needs_bench='/usr/sbin/sshd openssh-server'
 
 missing_packages() {

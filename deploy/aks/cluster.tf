@@ -12,6 +12,16 @@ resource "azurerm_role_assignment" "cluster_network" {
   principal_id         = azurerm_user_assigned_identity.cluster.principal_id
 }
 
+# The nodes' own identity.
+resource "azurerm_role_assignment" "image_pull" {
+  count = var.container_registry_id == null ? 0 : 1
+
+  scope                            = var.container_registry_id
+  role_definition_name             = "AcrPull"
+  principal_id                     = azurerm_kubernetes_cluster.this.kubelet_identity[0].object_id
+  skip_service_principal_aad_check = true # it is new, and may not be known everywhere yet
+}
+
 resource "azurerm_kubernetes_cluster" "this" {
   name                      = "${var.name}-aks"
   location                  = azurerm_resource_group.this.location
@@ -68,9 +78,15 @@ resource "azurerm_kubernetes_cluster" "this" {
     for_each = length(var.api_server_authorized_ranges) == 0 ? [] : [1]
 
     content {
-      authorized_ip_ranges = var.api_server_authorized_ranges
+      # With the firewall the nodes themselves come from its address; that of the load balancer AKS adds by itself.
+      authorized_ip_ranges = concat(var.api_server_authorized_ranges, var.topology == "firewall" ? ["${azurerm_public_ip.sftp.ip_address}/32"] : [])
     }
   }
 
-  depends_on = [azurerm_role_assignment.cluster_network, azurerm_subnet_route_table_association.nodes]
+  # Nodes that cannot reach what the firewall's rules let through do not join.
+  depends_on = [
+    azurerm_role_assignment.cluster_network,
+    azurerm_subnet_route_table_association.nodes,
+    azurerm_firewall_policy_rule_collection_group.this,
+  ]
 }

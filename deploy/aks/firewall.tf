@@ -21,7 +21,7 @@ resource "azurerm_ip_group" "partners" {
   name                = "${var.name}-partners"
   location            = azurerm_resource_group.this.location
   resource_group_name = azurerm_resource_group.this.name
-  cidrs               = length(var.allowed_source_ranges) == 0 ? ["0.0.0.0/0"] : var.allowed_source_ranges
+  cidrs               = local.partner_ranges
   tags                = var.tags
 }
 
@@ -33,10 +33,6 @@ resource "azurerm_firewall_policy" "this" {
   resource_group_name = azurerm_resource_group.this.name
   sku                 = "Standard"
   tags                = var.tags
-
-  dns {
-    proxy_enabled = true # network rules with FQDNs need it
-  }
 }
 
 resource "azurerm_firewall_policy_rule_collection_group" "this" {
@@ -46,19 +42,24 @@ resource "azurerm_firewall_policy_rule_collection_group" "this" {
   firewall_policy_id = azurerm_firewall_policy.this[0].id
   priority           = 500
 
-  nat_rule_collection {
-    name     = "partners"
-    priority = 100
-    action   = "Dnat"
+  dynamic "nat_rule_collection" {
+    for_each = local.somebody ? [1] : []
 
-    rule {
-      name                = "sftp"
-      protocols           = ["TCP"]
-      source_ip_groups    = [azurerm_ip_group.partners[0].id]
-      destination_address = azurerm_public_ip.sftp.ip_address
-      destination_ports   = [tostring(var.sftp_port)]
-      translated_address  = local.internal_address
-      translated_port     = tostring(var.sftp_port)
+    content {
+      name     = "partners"
+      priority = 100
+      action   = "Dnat"
+
+      rule {
+        name                = "sftp"
+        protocols           = ["TCP"]
+        source_addresses    = local.everybody ? ["*"] : null
+        source_ip_groups    = local.everybody ? null : [azurerm_ip_group.partners[0].id]
+        destination_address = azurerm_public_ip.sftp.ip_address
+        destination_ports   = [tostring(var.sftp_port)]
+        translated_address  = local.internal_address
+        translated_port     = tostring(var.sftp_port)
+      }
     }
   }
 
@@ -101,9 +102,9 @@ resource "azurerm_firewall_policy_rule_collection_group" "this" {
     }
 
     rule {
-      name              = "identity-and-images"
+      name              = "identity-images-and-targets"
       source_addresses  = azurerm_subnet.nodes.address_prefixes
-      destination_fqdns = ["login.microsoftonline.com", "docker.io", "*.docker.io", "*.docker.com"]
+      destination_fqdns = concat(["login.microsoftonline.com"], sort(var.egress_hosts))
 
       protocols {
         type = "Https"

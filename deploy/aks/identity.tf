@@ -10,7 +10,8 @@ resource "azurerm_user_assigned_identity" "skiff" {
 locals {
   service_accounts = merge(
     { operator = "system:serviceaccount:${var.operator_namespace}:skiff" },
-    { for endpoint in var.endpoints : "${endpoint.namespace}-${endpoint.name}" => "system:serviceaccount:${endpoint.namespace}:skiff-${endpoint.name}" },
+    # An underscore, which neither name can hold.
+    { for endpoint in var.endpoints : "${endpoint.namespace}_${endpoint.name}" => "system:serviceaccount:${endpoint.namespace}:skiff-${endpoint.name}" },
   )
 }
 

@@ -51,6 +51,12 @@ resource "azurerm_public_ip" "sftp" {
   }
 }
 
+locals {
+  everybody      = var.allowed_source_ranges == null
+  partner_ranges = local.everybody ? toset([]) : var.allowed_source_ranges
+  somebody       = local.everybody || length(local.partner_ranges) > 0
+}
+
 resource "azurerm_network_security_group" "nodes" {
   name                = "${var.name}-nodes"
   location            = azurerm_resource_group.this.location
@@ -60,7 +66,7 @@ resource "azurerm_network_security_group" "nodes" {
 
 # The load balancer keeps the public address as the packet's destination (floating IP), so the rule names it.
 resource "azurerm_network_security_rule" "sftp" {
-  count = var.topology == "loadBalancer" ? 1 : 0
+  count = var.topology == "loadBalancer" && local.somebody ? 1 : 0
 
   name                        = "sftp"
   resource_group_name         = azurerm_resource_group.this.name
@@ -70,8 +76,8 @@ resource "azurerm_network_security_rule" "sftp" {
   access                      = "Allow"
   protocol                    = "Tcp"
   source_port_range           = "*"
-  source_address_prefix       = length(var.allowed_source_ranges) == 0 ? "Internet" : null
-  source_address_prefixes     = length(var.allowed_source_ranges) == 0 ? null : var.allowed_source_ranges
+  source_address_prefix       = local.everybody ? "Internet" : null
+  source_address_prefixes     = local.everybody ? null : local.partner_ranges
   destination_address_prefix  = azurerm_public_ip.sftp.ip_address
   destination_port_range      = tostring(var.sftp_port)
 }

@@ -12,6 +12,7 @@ resource "azurerm_storage_account" "files" {
   account_replication_type        = "ZRS"
   min_tls_version                 = "TLS1_2"
   shared_access_key_enabled       = false
+  local_user_enabled              = false
   default_to_oauth_authentication = true
   allow_nested_items_to_be_public = false
   tags                            = var.tags

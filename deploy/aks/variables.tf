@@ -35,6 +35,16 @@ variable "endpoints" {
   description = "SftpEndpoints, by namespace and name: each one's ServiceAccount becomes the managed identity."
   type        = set(object({ namespace = string, name = string }))
   default     = [{ namespace = "sftp", name = "partners" }]
+
+  validation {
+    condition     = alltrue([for endpoint in var.endpoints : can(regex("^[a-z0-9-]{1,38}$", endpoint.name))])
+    error_message = "Names of up to 38 lower-case letters, digits and hyphens: the ServiceAccount of others is not called skiff-NAME."
+  }
+
+  validation {
+    condition     = length(var.endpoints) <= 19
+    error_message = "At most 19: a managed identity takes 20 federated credentials, and the operator's is one of them."
+  }
 }
 
 variable "operator_namespace" {
@@ -50,9 +60,21 @@ variable "sftp_port" {
 }
 
 variable "allowed_source_ranges" {
-  description = "CIDR ranges that may reach the port; empty: everybody. source-ranges.sh writes the union of what the SftpUsers allow."
+  description = "CIDR ranges that may reach the port, none within another; null: everybody; empty: nobody. source-ranges.sh writes the union of what the SftpUsers allow."
   type        = set(string)
-  default     = []
+  default     = null
+}
+
+variable "egress_hosts" {
+  description = "Topology firewall: hosts that the nodes may reach over HTTPS beside Azure's own: registries of images, HTTP targets of routes."
+  type        = set(string)
+  default     = ["docker.io", "*.docker.io", "*.docker.com", "docker-images-prod.6aa30f8b08e16409b46e0173d6de2f56.r2.cloudflarestorage.com"]
+}
+
+variable "container_registry_id" {
+  description = "Azure Container Registry that the nodes may pull from. null: none."
+  type        = string
+  default     = null
 }
 
 variable "cluster_admin_group_ids" {

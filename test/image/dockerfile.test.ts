@@ -19,6 +19,11 @@ describe('the image', () => {
     assert.deepEqual(nodeFlagsOf('standalone'), nodeFlagsOf('sftp-server'));
   });
 
+  it('has the program on its PATH, and tries it there', () => {
+    assert.match(dockerfile, /^ENV PATH=\/opt\/skiff:/m);
+    assert.match(dockerfile, /^RUN \["skiff", "self-check"\]$/m);
+  });
+
   it('runs as a user that is no root, by number', () => {
     assert.match(dockerfile, /^USER (?!0\b)\d+:\d+$/m);
   });

@@ -6,7 +6,7 @@ import { readJsonFile } from '../durable-file.ts';
 import { isHostKeyStatus } from '../host-keys/is-host-key-status.ts';
 import { isRouteDeliveries } from '../is-route-deliveries.ts';
 
-/** What `status.json` says: the status of each object and what is wrong in the folder. For `skiff status` and for people. */
+/** What `status.json` says: the status of each object and what is wrong in the folder. For people and their tools. */
 export interface StatusReport {
   /** RFC 3339. */
   readonly writtenAt: string;

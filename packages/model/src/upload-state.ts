@@ -5,6 +5,11 @@ import type { Brand } from './brand.ts';
 export const OPERATION_STATES = ['open', 'committing', 'committed', 'published', 'aborted', 'refused'] as const;
 export type OperationState = (typeof OPERATION_STATES)[number];
 
+/** Whether the effect is there and its event written down, whatever became of the event since. */
+export function isRecorded(state: OperationState): boolean {
+  return state === 'committed' || state === 'published' || state === 'refused';
+}
+
 /** `setstat` holds the lock while metadata changes, and makes no event. `renamedir`: a directory with all that lies below it. */
 export const OPERATION_KINDS = ['upload', 'remove', 'rename', 'mkdir', 'rmdir', 'renamedir', 'setstat'] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];

@@ -1,5 +1,5 @@
 import type { OperationId, OperationState } from '@skiff/model/upload-state';
-import { toOperationId } from '@skiff/model/upload-state';
+import { isRecorded, toOperationId } from '@skiff/model/upload-state';
 import { type RawBuilder, type Selectable, sql, type Transaction } from 'kysely';
 import type { OperationRef } from '../operation-log.ts';
 import type { OperationsTable, Tables } from '../tables.ts';
@@ -31,7 +31,7 @@ export function decide(step: Step, ref: OperationRef, row: LockedRow | undefined
       return row.state === 'committing' ? 'done' : 'displaced';
     case 'committed':
       if (row.state === 'committing') return 'apply';
-      return row.state === 'committed' || row.state === 'published' || row.state === 'refused' ? 'done' : 'displaced';
+      return isRecorded(row.state) ? 'done' : 'displaced';
     case 'abort':
       if (unfinished) return 'apply';
       return row.state === 'aborted' ? 'done' : 'displaced';

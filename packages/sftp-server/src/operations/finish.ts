@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperationRef } from '@skiff/database/operation-log';
 import { isTransient, StoreError } from '@skiff/model/store-error';
+import { isRecorded } from '@skiff/model/upload-state';
 import { COMMIT_BUDGET_MS } from '../lease.ts';
 import type { OperationContext } from './operation-context.ts';
 import { type Outcome, reasonOf } from './outcome.ts';
@@ -138,7 +139,7 @@ export async function record(context: OperationContext, ref: OperationRef, { eff
 export async function finishedByOthers(context: OperationContext, ref: OperationRef): Promise<Outcome> {
   const row = await withDatabase(context, () => context.log.find(ref.id));
   const state = row?.value?.state;
-  return state === 'committed' || state === 'published' ? { kind: 'committed' } : { kind: 'displaced' };
+  return state !== undefined && isRecorded(state) ? { kind: 'committed' } : { kind: 'displaced' };
 }
 
 export async function abort(context: OperationContext, ref: OperationRef, end: { readonly reason: string; readonly lookAgain: boolean }): Promise<Outcome> {

@@ -21,7 +21,7 @@ import { type Clock, systemClock } from '@skiff/runtime/clock';
 import { noFailpoints } from '@skiff/runtime/failpoint';
 import { silentLogger } from '@skiff/runtime/logger';
 import { ByteBudget } from '@skiff/sftp-server/byte-budget';
-import { acquireLease } from '@skiff/sftp-server/lease';
+import { keepLease, type LiveLease } from '@skiff/sftp-server/lease';
 import { SftpServer } from '@skiff/sftp-server/sftp-server';
 import type { FileStore } from '@skiff/storage/file-store';
 import { createMemoryStore } from '@skiff/storage/memory';
@@ -80,8 +80,11 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
   const settings = testEndpoint({ storage: { kind: 'local', path: '/' }, events: null, ...props.settings });
   const hostKeys = [generateHostKey().privateKey];
   const servers: SftpServer[] = [];
+  const leases: LiveLease[] = [];
   const startOne = async () => {
     const instance = `test-${randomBytes(4).toString('hex')}` as InstanceId;
+    const live = await keepLease({ instance, mode: 'test', registry, clock, logger: silentLogger });
+    leases.push(live);
     const server = new SftpServer({
       settings,
       endpointId,
@@ -89,7 +92,7 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
       log: createOperationLog(database.database),
       resources,
       registry,
-      lease: await acquireLease({ instance, mode: 'test', registry, clock, logger: silentLogger }),
+      lease: live.lease,
       publisher: bus.publisher,
       hostKeys,
       verifyPassword,
@@ -135,6 +138,7 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
     stop: async () => {
       await consumer.stop(AbortSignal.timeout(1000));
       await Promise.all(servers.map((one) => one.stop({ graceMs: 0 })));
+      await Promise.all(leases.map((one) => one.release()));
       await store.close();
       await database.close();
       await rm(dir, { recursive: true, force: true });

@@ -1,11 +1,12 @@
 import type { InstanceRegistry } from '@skiff/database/operation-log';
 import type { InstanceId } from '@skiff/model/upload-state';
+import { startBackgroundTask } from '@skiff/runtime/background-task';
 import type { Clock } from '@skiff/runtime/clock';
 import type { Logger } from '@skiff/runtime/logger';
 
 /** After this long without a renewal others may take this process's uploads over. */
 export const LEASE_MS = 15_000;
-export const RENEW_EVERY_MS = 3_000;
+const RENEW_EVERY_MS = 3_000;
 /** A commit is sent only with this much of the lease left, and gives up before it ends. */
 export const COMMIT_BUDGET_MS = 10_000;
 
@@ -29,8 +30,31 @@ export interface LeaseProps {
   readonly logger: Logger;
 }
 
-/** Registers the instance. Keep it alive with {@link Lease.renew} every {@link RENEW_EVERY_MS}. */
-export async function acquireLease(props: LeaseProps): Promise<Lease> {
+export interface LiveLease {
+  readonly lease: Lease;
+  /** Signs off: what this process has left behind can be taken over at once. */
+  release(): Promise<void>;
+}
+
+/** Registers the instance and keeps it alive until the lease is released. */
+export async function keepLease(props: LeaseProps): Promise<LiveLease> {
+  const { registry, logger } = props;
+  const lease = await acquireLease(props);
+  const renewal = startBackgroundTask({ name: 'lease', intervalMs: RENEW_EVERY_MS, maxPauseMs: RENEW_EVERY_MS, logger, run: () => lease.renew() });
+  return {
+    lease,
+    async release() {
+      await renewal.stop();
+      try {
+        await registry.remove(lease.instance);
+      } catch (error) {
+        logger.warn({ err: error }, 'could not sign off; the lease runs out by itself');
+      }
+    },
+  };
+}
+
+async function acquireLease(props: LeaseProps): Promise<Lease> {
   let renewedAt = props.clock.monotonicMs();
   await props.registry.register(props.instance, props.mode);
   return {

@@ -7,14 +7,13 @@ import { createInstanceRegistry } from '@skiff/database/mysql-instance-registry'
 import type { InstanceRegistry } from '@skiff/database/operation-log';
 import type { InstanceId } from '@skiff/model/upload-state';
 import { createAzureCredential, type TokenCredential } from '@skiff/runtime/azure-credential';
-import { type BackgroundTask, startBackgroundTask } from '@skiff/runtime/background-task';
 import { type Clock, systemClock } from '@skiff/runtime/clock';
 import { type Failpoints, parseFailpoints } from '@skiff/runtime/failpoint';
 import type { Logger } from '@skiff/runtime/logger';
 import { createMetrics, type Metrics } from '@skiff/runtime/metrics';
 import type { Secret } from '@skiff/runtime/secret';
 import { ByteBudget } from '@skiff/sftp-server/byte-budget';
-import { acquireLease, type Lease, RENEW_EVERY_MS } from '@skiff/sftp-server/lease';
+import { keepLease, type LiveLease } from '@skiff/sftp-server/lease';
 import type { Configuration } from '../configuration/configuration.ts';
 import { openConfiguredDatabase } from './open-database.ts';
 import { createProcessCounters, type ProcessCounters } from './process-counters.ts';
@@ -57,31 +56,7 @@ function newInstanceId(): InstanceId {
   return `${hostname().slice(0, 40)}-${randomBytes(6).toString('hex')}` as InstanceId;
 }
 
-export interface LiveLease {
-  readonly lease: Lease;
-  release(): Promise<void>;
-}
-
 /** Takes the process's lease and keeps it alive. */
-export async function keepLease(parts: ProcessParts, mode: string): Promise<LiveLease> {
-  const { registry, clock, logger } = parts;
-  const lease = await acquireLease({ instance: newInstanceId(), mode, registry, clock, logger });
-  const renewal: BackgroundTask = startBackgroundTask({
-    name: 'lease',
-    intervalMs: RENEW_EVERY_MS,
-    maxPauseMs: RENEW_EVERY_MS,
-    logger,
-    run: () => lease.renew(),
-  });
-  return {
-    lease,
-    async release() {
-      await renewal.stop();
-      try {
-        await registry.remove(lease.instance);
-      } catch (error) {
-        logger.warn({ err: error }, 'could not sign off; the lease runs out by itself');
-      }
-    },
-  };
+export function keepProcessLease({ registry, clock, logger }: ProcessParts, mode: string): Promise<LiveLease> {
+  return keepLease({ instance: newInstanceId(), mode, registry, clock, logger });
 }

@@ -4,7 +4,7 @@ import type { Logger } from '@skiff/runtime/logger';
 import type { Lease } from '@skiff/sftp-server/lease';
 import { readSettings } from '../composition/mounted-endpoint.ts';
 import { type ProcessHealth, startProcessHealth } from '../composition/process-health.ts';
-import { createProcessParts, keepLease, type ProcessParts } from '../composition/process-parts.ts';
+import { createProcessParts, keepProcessLease, type ProcessParts } from '../composition/process-parts.ts';
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from './mode.ts';
 import { untilSignalled } from './run-until-signal.ts';
@@ -39,7 +39,7 @@ export async function serveEndpoint(
   const health = await startProcessHealth(parts);
   try {
     await waitForSchema(parts, stop.signal);
-    const { lease, release } = await keepLease(parts, mode);
+    const { lease, release } = await keepProcessLease(parts, mode);
     const endpointId = await createResourceRepository(parts.database).endpointId(settings.namespace, settings.name);
     const endpointLogger = logger.child({ endpoint: `${settings.namespace}/${settings.name}` });
     const running = await start({ parts, settings, endpointId, lease, health, logger: endpointLogger });

@@ -17,7 +17,7 @@ import type { Secret } from '@skiff/runtime/secret';
 import { selfCheck } from '@skiff/sftp-protocol/self-check';
 import { InProcessSink } from '../composition/in-process-sink.ts';
 import { type ProcessHealth, startProcessHealth } from '../composition/process-health.ts';
-import { createProcessParts, keepLease, type ProcessParts } from '../composition/process-parts.ts';
+import { createProcessParts, keepProcessLease, type ProcessParts } from '../composition/process-parts.ts';
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from './mode.ts';
 import { untilSignalled } from './run-until-signal.ts';
@@ -117,7 +117,7 @@ interface Run {
 async function runUntilStopped({ parts, folders, signal, signalled, health }: Run): Promise<void> {
   const { logger, database } = parts;
   await migrateWhenReady(parts, signal);
-  const lease = await keepLease(parts, 'standalone');
+  const lease = await keepProcessLease(parts, 'standalone');
   const resources = createResourceRepository(database);
   const source = createFolderSource({ directory: folders.manifests, stateDirectory: folders.state, logger });
   const sink = new InProcessSink({ parts, resources, lease: lease.lease, secrets: secretsOf(source) });

@@ -20,6 +20,8 @@ setsid util-linux'
 needs_test='/usr/sbin/mosquitto mosquitto
 /usr/lib/rabbitmq/bin/rabbitmq-server rabbitmq-server
 curl curl
+psftp putty-tools
+puttygen putty-tools
 jq jq'
 needs_bench='/usr/sbin/sshd openssh-server'
 

@@ -108,6 +108,17 @@ describe('the chart', () => {
     for (const name of asked) assert.ok(known.includes(`name: '${name}'`), name);
   });
 
+  it('lists its alerts in its README, each with its severity', async () => {
+    const rendered = parse(await render(helm, [...DATABASE, '--api-versions', 'monitoring.coreos.com/v1/PrometheusRule']));
+    const rules = JSON.stringify(rendered.filter(({ kind }) => kind === 'PrometheusRule'));
+    const made = [...rules.matchAll(/"alert":"(\w+)".*?"severity":"(\w+)"/g)].map(([, alert, severity]) => `${alert} ${severity}`);
+    const listed = [...readFileSync(join(CHART, 'README.md'), 'utf8').matchAll(/^\| `(Skiff\w+)` *\| (\w+) /gm)].map(
+      ([, alert, severity]) => `${alert} ${severity}`,
+    );
+    assert.ok(made.length >= 7);
+    assert.deepEqual(listed, made);
+  });
+
   it('makes a PodMonitor only where the cluster knows that kind', async () => {
     const kinds = (rendered: string): readonly string[] => parse(rendered).map(({ kind }) => kind);
     assert.ok(!kinds(await render(helm, DATABASE)).includes('PodMonitor'));

@@ -1,12 +1,13 @@
 import type { Database } from '@skiff/database/connect';
 import type { Fence } from '@skiff/kube/kube-client';
+import { NOBODY_LEADS_MS } from '@skiff/kube/leader-election';
 import type { RowRepository } from '@skiff/operator/operator';
 
 /**
- * How long the operator's sessions with the database may be silent, ms. Who leads may begin and end a transaction until 5 s before
- * another can lead (15 s of lease, 10 s to renew it); suspended in between, it finds the transaction rolled back.
+ * How long the operator's sessions with the database may be silent, ms. Who leads may begin and end a transaction until this and a second
+ * before another can lead; suspended in between, it finds the transaction rolled back.
  */
-export const ABANDONED_AFTER_MS = 4_000;
+export const ABANDONED_AFTER_MS = NOBODY_LEADS_MS - 1_000;
 
 /** Transactions that only the leader begins and only the leader commits; for a database opened with {@link ABANDONED_AFTER_MS}. */
 export function fencedDatabase(database: Database, fence: Fence): Database {

@@ -27,13 +27,5 @@ function sameHostKeys(present: readonly HostKeyStatus[] = [], wanted: readonly H
 
 /** Counters that are not given stay as they are. */
 function sameDeliveries(present: RouteDeliveries | undefined, wanted: RouteDeliveries | undefined): boolean {
-  if (wanted === undefined) return true;
-  return (
-    present?.succeeded === wanted.succeeded &&
-    present.retrying === wanted.retrying &&
-    present.dead === wanted.dead &&
-    present.lastSuccessTime === wanted.lastSuccessTime &&
-    present.lastFailureTime === wanted.lastFailureTime &&
-    present.lastFailureReason === wanted.lastFailureReason
-  );
+  return wanted === undefined || isDeepStrictEqual(present, wanted);
 }

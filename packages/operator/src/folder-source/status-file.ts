@@ -1,9 +1,10 @@
 import { join } from 'node:path';
-import { CONDITION_REASONS, CONDITION_TYPES, type Condition, type RouteDeliveries } from '@skiff/model/condition';
+import type { Condition, RouteDeliveries } from '@skiff/model/condition';
 import type { HostKeyStatus } from '@skiff/model/host-key';
 import { isRecord } from '@skiff/model/is-record';
 import { readJsonFile } from '../durable-file.ts';
 import { isHostKeyStatus } from '../host-keys/is-host-key-status.ts';
+import { isCondition } from '../is-condition.ts';
 import { isRouteDeliveries } from '../is-route-deliveries.ts';
 
 /** What `status.json` says: the status of each object and what is wrong in the folder. For people and their tools. */
@@ -57,18 +58,5 @@ function isReportedStatus(value: unknown): boolean {
 function isReportedProblem(value: unknown): boolean {
   return (
     isRecord(value) && typeof value.file === 'string' && typeof value.line === 'number' && typeof value.column === 'number' && typeof value.message === 'string'
-  );
-}
-
-function isCondition(value: unknown): boolean {
-  if (!isRecord(value)) return false;
-  const reasons: readonly unknown[] = CONDITION_REASONS;
-  return (
-    CONDITION_TYPES.some((type) => type === value.type) &&
-    ['True', 'False', 'Unknown'].some((status) => status === value.status) &&
-    reasons.includes(value.reason) &&
-    typeof value.message === 'string' &&
-    typeof value.observedGeneration === 'number' &&
-    typeof value.lastTransitionTime === 'string'
   );
 }

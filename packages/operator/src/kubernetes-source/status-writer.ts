@@ -3,11 +3,12 @@ import type { Fence, KubeClient } from '@skiff/kube/kube-client';
 import { isNotFound } from '@skiff/kube/kube-error';
 import type { KubeObject } from '@skiff/kube/kube-object';
 import type { ResourceType } from '@skiff/kube/resource-type';
-import { CONDITION_REASONS, CONDITION_TYPES, type Condition, type ResourceStatus } from '@skiff/model/condition';
+import type { Condition, ResourceStatus } from '@skiff/model/condition';
 import type { HostKeyStatus } from '@skiff/model/host-key';
 import { isRecord } from '@skiff/model/is-record';
 import { API_VERSION } from '@skiff/model/object-meta';
 import { isHostKeyStatus } from '../host-keys/is-host-key-status.ts';
+import { isCondition } from '../is-condition.ts';
 import { isRouteDeliveries } from '../is-route-deliveries.ts';
 import { newerObject } from '../newer-object.ts';
 import { type ResourceRef, refKey, type StatusDetails } from '../resource-source.ts';
@@ -113,20 +114,4 @@ function readStatus(status: unknown): ResourceStatus | undefined {
     ...(Array.isArray(hostKeys) ? { hostKeys: hostKeys.filter(isHostKeyStatus) } : {}),
     ...(isRouteDeliveries(deliveries) ? { deliveries } : {}),
   };
-}
-
-const TYPES: readonly unknown[] = CONDITION_TYPES;
-const STATES: readonly unknown[] = ['True', 'False', 'Unknown'] satisfies Condition['status'][];
-const REASONS: readonly unknown[] = CONDITION_REASONS;
-
-function isCondition(value: unknown): value is Condition {
-  return (
-    isRecord(value) &&
-    TYPES.includes(value.type) &&
-    STATES.includes(value.status) &&
-    REASONS.includes(value.reason) &&
-    typeof value.message === 'string' &&
-    typeof value.observedGeneration === 'number' &&
-    typeof value.lastTransitionTime === 'string'
-  );
 }

@@ -80,6 +80,14 @@ test('of two Active keys of one algorithm none is chosen: what was served goes o
   );
 });
 
+test('no change keeps more keys than can be read again: what was served goes on', () => {
+  const dropped = Array.from({ length: 23 }, (_, index) => stored(`y${index}`, 'dropped', made.ecdsa));
+  const full = outcome([OLD, ...dropped], [entry('next', 'Active')]);
+  assert.deepEqual([full.unchanged, full.served, full.problem], [true, [made.old.fingerprint], 'Invalid']);
+  const { stored: after } = planHostKeys([OLD, ...dropped], [entry('ed25519', 'Active')], never);
+  assert.equal(readStoredKeys(filesOf(after), 'here').length, 24);
+});
+
 test('while a given key cannot be had, nothing changes, and nothing is made', () => {
   assert.deepEqual(outcome([OLD], 'asTheyAre', never).served, [made.old.fingerprint]);
   assert.throws(

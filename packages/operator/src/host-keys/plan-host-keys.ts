@@ -1,7 +1,7 @@
 import type { HostKey } from '@skiff/credentials/host-key';
 import type { Obstacle } from '@skiff/policy/complete-conditions';
 import { type HeldHostKey, type HostKeyAlgorithm, HostKeyStoreError, type HostKeys, type HostKeyWish, type WantedHostKey } from './host-key-store.ts';
-import type { StoredHostKey } from './stored-host-keys.ts';
+import { MAX_KEYS, type StoredHostKey } from './stored-host-keys.ts';
 
 export interface HostKeyPlan {
   /** What is to be stored; the very input where nothing changes. */
@@ -51,12 +51,22 @@ function planWanted(stored: readonly StoredHostKey[], wanted: readonly WantedHos
   const names = new Set(wanted.map(({ name }) => name));
   const dropped = stored.filter(({ name, place }) => !names.has(name) && place !== 'kept').map((one): StoredHostKey => ({ ...one, place: 'dropped' }));
   const all = [...next, ...dropped];
+  // What is stored above that would not be read again.
+  if (all.length > MAX_KEYS) return refused(tooMany(dropped));
   return { stored: isSame(stored, all) ? stored : all, result: { ...resultOf(all, wanted), generated } };
 }
 
 function nameTaken({ name, key }: StoredHostKey): Obstacle {
   const message = `host key ${name}: a key of this name was made here (${key.fingerprint}) and is never overwritten: give the key of the Secret another name`;
   return { reason: 'SecretInvalid', message };
+}
+
+function tooMany(dropped: readonly StoredHostKey[]): Obstacle {
+  const names = dropped.map(({ name }) => `dropped_host_${name}_key`);
+  return {
+    reason: 'Invalid',
+    message: `hostKeys: more than ${MAX_KEYS} keys would be kept: take some of those out of the Secret that were dropped: ${names.join(', ')}`,
+  };
 }
 
 /** A client is shown one key of each kind; which of two would be chance. */

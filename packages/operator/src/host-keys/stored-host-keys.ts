@@ -25,7 +25,7 @@ const KEY_FILE = /^(ssh|kept|dropped)_host_([a-z0-9]+)_key$/;
 /** A file that says, by being there, that the key beside it was given. */
 const GIVEN_MARK = '.given';
 /** Served ones of the spec, as many on their way in or out, and what was dropped. */
-const MAX_KEYS = 24;
+export const MAX_KEYS = 24;
 
 /** Files that belong to a key; others are not ours. */
 export function isHostKeyFile(file: string): boolean {

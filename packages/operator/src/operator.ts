@@ -1,4 +1,5 @@
 import type { DeliveryHistory } from '@skiff/database/delivery-history';
+import type { OperationLog } from '@skiff/database/operation-log';
 import type { Condition } from '@skiff/model/condition';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
 import { objectKey } from '@skiff/model/object-meta';
@@ -6,15 +7,16 @@ import { type Clock, systemClock } from '@skiff/runtime/clock';
 import type { Logger } from '@skiff/runtime/logger';
 import type { EndpointSink } from './endpoint-sink.ts';
 import type { HostKeyStore } from './host-keys/host-key-store.ts';
+import { outboxLooks } from './reconcile/delayed-events.ts';
 import { EMPTY_INDEX, indexSource, type WorkStage, workFor } from './reconcile/endpoint-index.ts';
 import { reconcileEndpoint } from './reconcile/endpoint-reconciler.ts';
 import { KeyedQueue, type RunOutcome } from './reconcile/keyed-queue.ts';
-import { type ReconcileContext, type RowRepository, refFromKey } from './reconcile/reconcile-context.ts';
-import { RouteDeliveryCounts } from './reconcile/route-deliveries.ts';
+import type { ReconcileContext, RowRepository } from './reconcile/reconcile-context.ts';
+import { type RouteDeliveryLooks, routeDeliveryLooks } from './reconcile/route-deliveries.ts';
 import { routeStage } from './reconcile/route-stage.ts';
 import { RowReconciler, type RowResult } from './reconcile/row-reconciler.ts';
 import { type CredentialReaders, userStage } from './reconcile/user-stage.ts';
-import { type ChangedRef, type ResourceSource, refKey } from './resource-source.ts';
+import { type ChangedRef, type ResourceSource, refFromKey, refKey } from './resource-source.ts';
 
 export type { RowRepository };
 
@@ -26,6 +28,8 @@ export interface OperatorOptions {
   readonly credentials: CredentialReaders;
   /** What routes delivered, for their status. Absent: their statuses have no counters. */
   readonly deliveries?: Pick<DeliveryHistory, 'counts'>;
+  /** Events that wait for the bus, for the status of endpoints. Absent: it says nothing of them. */
+  readonly outbox?: Pick<OperationLog, 'outboxStatus'>;
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly random?: () => number;
@@ -81,7 +85,7 @@ class LevelBasedOperator implements Operator {
   readonly #resyncMs: number;
   readonly #queue: KeyedQueue;
   readonly #rows: Readonly<Record<'users' | 'routes', { reconcile(endpointKey: string): Promise<RowResult> }>>;
-  readonly #deliveries: RouteDeliveryCounts | undefined;
+  readonly #deliveries: RouteDeliveryLooks | undefined;
   readonly #databaseProblems = new Map<string, string>();
   readonly #views = new Map<string, Omit<EndpointView, 'conditions'>>();
   readonly #viewListeners = new Set<() => void>();
@@ -95,9 +99,10 @@ class LevelBasedOperator implements Operator {
   constructor(options: OperatorOptions) {
     const { source, repository, sink, hostKeys, credentials, logger } = options;
     const clock = options.clock ?? systemClock;
-    this.#context = { source, repository, sink, hostKeys, logger, clock };
+    const outbox = options.outbox === undefined ? undefined : outboxLooks({ outbox: options.outbox, repository, logger });
+    this.#context = { source, repository, sink, hostKeys, outbox, logger, clock };
     this.#resyncMs = options.resyncMs ?? DEFAULT_RESYNC_MS;
-    this.#deliveries = options.deliveries === undefined ? undefined : new RouteDeliveryCounts({ history: options.deliveries, logger });
+    this.#deliveries = options.deliveries === undefined ? undefined : routeDeliveryLooks(options.deliveries, logger);
     this.#rows = {
       users: new RowReconciler(this.#context, userStage({ source, repository, credentials, clock })),
       routes: new RowReconciler(this.#context, routeStage({ source, repository, deliveries: this.#deliveries })),
@@ -158,6 +163,7 @@ class LevelBasedOperator implements Operator {
 
   #addEverything(): void {
     this.#deliveries?.expire();
+    this.#context.outbox?.expire();
     this.#index = indexSource(this.#context.source);
     for (const key of this.#index.endpointKeys) this.#addAll(key);
     this.#queue.add(SWEEP);

@@ -54,7 +54,10 @@ export interface ResourceSource {
   secretValue(namespace: string, name: string, key: string): Promise<SecretLookup>;
   /** The status last written, also by an earlier process. */
   status(ref: ResourceRef): ResourceStatus | undefined;
-  /** Replaces all conditions, and what stands beside them; `deliveries` that are not given stay. An object that has gone meanwhile is no error. @throws {StoreError} when it cannot be written now. */
+  /**
+   * Replaces all conditions, and what stands beside them; `deliveries` and `hostKeys` that are not given stay. An object that has gone
+   * meanwhile is no error. @throws {StoreError} when it cannot be written now.
+   */
   writeStatus(ref: ResourceRef, conditions: readonly Condition[], details?: StatusDetails): Promise<void>;
   /** Labels of a namespace, for endpoints that admit others by a selector. Absent: the source knows nothing of namespaces but their names. */
   namespaceLabels?(namespace: string): Readonly<Record<string, string>> | undefined;
@@ -72,6 +75,12 @@ export function refOf<Kind extends ResourceKind>(resource: {
   readonly metadata: { readonly namespace: string; readonly name: string };
 }): ResourceRef<Kind> {
   return { kind: resource.kind, namespace: resource.metadata.namespace, name: resource.metadata.name };
+}
+
+/** Takes a `namespace/name` apart; neither part can hold a slash. */
+export function refFromKey<Kind extends ResourceKind>(kind: Kind, key: string): ResourceRef<Kind> {
+  const slash = key.indexOf('/');
+  return { kind, namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }
 
 /** What a translation asks for labels; undefined where the source knows none. */

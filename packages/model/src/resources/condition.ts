@@ -15,9 +15,10 @@ export type ConditionDraft = Omit<Condition, 'lastTransitionTime'>;
 
 /**
  * `Accepted`: the spec makes sense. `ResolvedRefs`: what it names exists. `Programmed`: it is in force. `Ready`: the sum.
- * `ClientAddressHidden`: source ranges cannot be judged by the pods; it is there only while that is so.
+ * There only while they are so: `ClientAddressHidden`, source ranges cannot be judged by the pods; `EventsDelayed`, events wait for the
+ * event bus, or it has refused some.
  */
-export const CONDITION_TYPES = ['Accepted', 'ResolvedRefs', 'Programmed', 'Ready', 'ClientAddressHidden'] as const;
+export const CONDITION_TYPES = ['Accepted', 'ResolvedRefs', 'Programmed', 'Ready', 'ClientAddressHidden', 'EventsDelayed'] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
 /** Constant words; troubleshooting in the docs is ordered by them. */
@@ -46,6 +47,8 @@ export const CONDITION_REASONS = [
   'NoCredentials',
   'ClientAddressRewritten',
   'TrafficPolicyCluster',
+  'EventsWaiting',
+  'EventsRefused',
 ] as const;
 export type ConditionReason = (typeof CONDITION_REASONS)[number];
 

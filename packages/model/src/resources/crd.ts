@@ -128,7 +128,7 @@ const CONDITIONS: Json = {
   conditions: {
     type: 'array',
     description:
-      'Accepted: the spec makes sense. ResolvedRefs: what it names exists. Programmed: it is in force. Ready: the sum. ClientAddressHidden, only while so: pods cannot judge source ranges.',
+      'Accepted: the spec makes sense. ResolvedRefs: what it names exists. Programmed: it is in force. Ready: the sum. Only while so: ClientAddressHidden, pods cannot judge source ranges; EventsDelayed, events wait for the event bus, or it has refused some.',
     'x-kubernetes-list-type': 'map',
     'x-kubernetes-list-map-keys': ['type'],
     items: {

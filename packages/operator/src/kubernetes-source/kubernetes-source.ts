@@ -12,7 +12,15 @@ import { secretRefsOf } from '@skiff/model/route-secrets';
 import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import type { SftpUser } from '@skiff/model/sftp-user';
 import type { Logger } from '@skiff/runtime/logger';
-import type { ChangedRef, ResourceEvent, ResourceRef, ResourceSource, SecretLookup, StatusDetails } from '../resource-source.ts';
+import {
+  type ChangedRef,
+  type ResourceEvent,
+  type ResourceRef,
+  type ResourceSource,
+  refFromKey,
+  type SecretLookup,
+  type StatusDetails,
+} from '../resource-source.ts';
 import { invalidConditions } from './invalid-conditions.ts';
 import { ResourceCache } from './resource-cache.ts';
 import { SecretReader } from './secret-reader.ts';
@@ -172,7 +180,7 @@ class InformedSource implements KubernetesSource {
   #onKey(kind: ResourceKind, key: string): void {
     const { cache } = this.#watched[kind];
     const changed = cache.refresh(key);
-    const ref = refOfKey(kind, key);
+    const ref = refFromKey(kind, key);
     this.#statuses.caughtUp(ref, cache.object(key));
     if (!changed) return;
     this.#referenced = undefined;
@@ -224,9 +232,4 @@ function referencedSecrets(
   for (const { metadata, spec } of users) if (spec.password !== undefined) add(metadata.namespace, spec.password.hashSecretRef.name);
   for (const { metadata, spec } of routes) for (const { name } of spec.targets.flatMap(secretRefsOf)) add(metadata.namespace, name);
   return names;
-}
-
-function refOfKey<Kind extends ResourceKind>(kind: Kind, key: string): ResourceRef<Kind> {
-  const slash = key.indexOf('/');
-  return { kind, namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }

@@ -10,8 +10,9 @@ import type { EndpointReadiness } from '../endpoint-sink.ts';
 import { HostKeyStoreError, type HostKeys } from '../host-keys/host-key-store.ts';
 import { type ResolvedHostKeys, resolveHostKeys } from '../host-keys/resolve-host-keys.ts';
 import { publishStatus } from '../publish-status.ts';
-import { refOf, type StatusDetails } from '../resource-source.ts';
-import { type ReconcileContext, refFromKey } from './reconcile-context.ts';
+import { refFromKey, refOf, type StatusDetails } from '../resource-source.ts';
+import { announceDelay, delayOf, toldOf } from './delayed-events.ts';
+import type { ReconcileContext } from './reconcile-context.ts';
 import { lookUpSecrets } from './secret-lookups.ts';
 
 export interface EndpointResult {
@@ -38,7 +39,11 @@ export async function reconcileEndpoint(
   const hostKeys = await resolveHostKeys(source, endpoint);
   const outcome = settings === undefined ? undefined : await apply(context, { endpoint, settings, hostKeys }, signal);
   const keyProblem = hostKeys.obstacle ?? outcome?.applied?.hostKeys.problem;
-  const verdict = { ...ofSpec, unresolved: ofSpec.unresolved ?? (await missingSecret(context, endpoint)) ?? keyProblem };
+  const verdict = {
+    ...ofSpec,
+    unresolved: ofSpec.unresolved ?? (await missingSecret(context, endpoint)) ?? keyProblem,
+    eventsDelayed: await delayOf(context, endpoint),
+  };
   const programmed = outcome === undefined ? NOTHING_APPLIED : programmedState(outcome.readiness, request.databaseProblem);
   const published = await publish();
   // What is pending is told of by a watch, and what is invalid waits for another spec: trying again helps neither.
@@ -49,7 +54,9 @@ export async function reconcileEndpoint(
   async function publish(): Promise<boolean> {
     if (endpoint === undefined) return true;
     try {
+      const before = toldOf(source, endpoint);
       await publishStatus(context, refOf(endpoint), completeConditions(verdict, programmed), detailsOf(outcome, hostKeys));
+      announceDelay(source, endpoint, { before, now: verdict.eventsDelayed });
       return true;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;

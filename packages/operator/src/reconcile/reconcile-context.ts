@@ -1,10 +1,10 @@
 import type { ResourceRepository } from '@skiff/database/resource-rows';
-import type { ResourceKind } from '@skiff/model/object-meta';
 import type { Clock } from '@skiff/runtime/clock';
 import type { Logger } from '@skiff/runtime/logger';
 import type { EndpointSink } from '../endpoint-sink.ts';
 import type { HostKeyStore } from '../host-keys/host-key-store.ts';
-import type { ResourceRef, ResourceSource } from '../resource-source.ts';
+import type { ResourceSource } from '../resource-source.ts';
+import type { OutboxLooks } from './delayed-events.ts';
 
 export type RowRepository = Pick<ResourceRepository, 'endpoints' | 'endpointId' | 'users' | 'applyUsers' | 'routes' | 'applyRoutes'>;
 
@@ -14,12 +14,8 @@ export interface ReconcileContext {
   readonly repository: RowRepository;
   readonly sink: EndpointSink;
   readonly hostKeys: HostKeyStore;
+  /** Undefined: statuses say nothing of late events. */
+  readonly outbox: OutboxLooks | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
-}
-
-/** Takes a `namespace/name` apart; neither part can hold a slash. */
-export function refFromKey<Kind extends ResourceKind>(kind: Kind, key: string): ResourceRef<Kind> {
-  const slash = key.indexOf('/');
-  return { kind, namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }

@@ -5,7 +5,7 @@ import { endpointKeyOf, endpointNotFound } from '@skiff/policy/endpoint-ref';
 import { translateRoutes } from '@skiff/policy/translate-routes';
 import { namespaceLabelsOf, type ResourceSource, refOf } from '../resource-source.ts';
 import type { RowRepository } from './reconcile-context.ts';
-import type { RouteDeliveryCounts } from './route-deliveries.ts';
+import type { RouteDeliveryLooks } from './route-deliveries.ts';
 import type { RowStage } from './row-stage.ts';
 import { lookUpSecrets } from './secret-lookups.ts';
 
@@ -13,7 +13,7 @@ export interface RouteStageOptions {
   readonly source: Pick<ResourceSource, 'routes' | 'secretValue' | 'namespaceLabels'>;
   readonly repository: Pick<RowRepository, 'routes' | 'applyRoutes'>;
   /** Absent: the statuses have no counters. */
-  readonly deliveries?: RouteDeliveryCounts | undefined;
+  readonly deliveries?: RouteDeliveryLooks | undefined;
 }
 
 /** EventRoutes become the rows that the routers match events against. */
@@ -33,8 +33,8 @@ export function routeStage({ source, repository, deliveries }: RouteStageOptions
     },
     load: (endpointId) => repository.routes(endpointId),
     async details(endpointId) {
-      const counts = (await deliveries?.of(endpointId)) ?? new Map();
-      return new Map([...counts].map(([route, one]) => [route, { deliveries: one }]));
+      const counts = await deliveries?.of(endpointId);
+      return new Map([...(counts ?? [])].map(([route, one]) => [route, { deliveries: one }]));
     },
     apply: (endpointId, steps) => repository.applyRoutes(endpointId, steps),
   };

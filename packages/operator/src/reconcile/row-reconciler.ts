@@ -5,10 +5,10 @@ import type { SftpEndpoint } from '@skiff/model/sftp-endpoint';
 import { StoreError } from '@skiff/model/store-error';
 import { completeConditions, type ProgrammedState } from '@skiff/policy/complete-conditions';
 import { publishStatus } from '../publish-status.ts';
-import { refKey, type StatusDetails } from '../resource-source.ts';
+import { refFromKey, refKey, type StatusDetails } from '../resource-source.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { evaluate } from './evaluate.ts';
-import { type ReconcileContext, refFromKey } from './reconcile-context.ts';
+import type { ReconcileContext } from './reconcile-context.ts';
 import type { OwnedRow, RowStage, TranslatedItem } from './row-stage.ts';
 
 export interface RowResult {

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { passwordHashProblem } from '@skiff/credentials/password-hash';
 import { readPublicKey } from '@skiff/credentials/ssh-public-key';
 import type { DeliveryHistory } from '@skiff/database/delivery-history';
+import type { OperationLog } from '@skiff/database/operation-log';
 import type { ResourceKind } from '@skiff/model/object-meta';
 import { createFolderSource, type FolderSource } from '../folder-source/folder-source.ts';
 import type { HostKeyStore } from '../host-keys/host-key-store.ts';
@@ -29,11 +30,13 @@ export interface RunningOperatorOptions {
   readonly repository: RowRepository;
   readonly resyncMs?: number;
   readonly deliveries?: Pick<DeliveryHistory, 'counts'>;
+  readonly outbox?: Pick<OperationLog, 'outboxStatus'>;
   /** Default: none are kept. */
   readonly hostKeys?: HostKeyStore;
 }
 
-export async function startTestOperator({ folder, repository, resyncMs, deliveries, hostKeys = noHostKeys }: RunningOperatorOptions): Promise<RunningOperator> {
+export async function startTestOperator(options: RunningOperatorOptions): Promise<RunningOperator> {
+  const { folder, repository, resyncMs, deliveries, outbox, hostKeys = noHostKeys } = options;
   const manifests = join(folder, 'manifests');
   await mkdir(manifests, { recursive: true });
   const log = recordingLogger();
@@ -50,6 +53,7 @@ export async function startTestOperator({ folder, repository, resyncMs, deliveri
     logger: log,
     ...(resyncMs === undefined ? {} : { resyncMs }),
     ...(deliveries === undefined ? {} : { deliveries }),
+    ...(outbox === undefined ? {} : { outbox }),
   });
   await operator.start(AbortSignal.timeout(30_000));
   return {

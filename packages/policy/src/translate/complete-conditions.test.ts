@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { completeConditions, type Verdict } from './complete-conditions.ts';
+import { delayedEvents } from './delayed-events.ts';
 
 const fine: Verdict = { observedGeneration: 2, refused: undefined, unresolved: undefined, notReady: undefined, inForce: true };
 const away = { reason: 'DatabaseUnavailable', message: 'm' } as const;
@@ -21,6 +22,11 @@ describe('completeConditions', () => {
     assert.equal(brief({ ...fine, refused }, { status: 'Unknown', ...away }).at(-1), 'Ready=False/Invalid');
     assert.equal(brief({ ...fine, notReady: suspended }, { status: 'True' }).at(-1), 'Ready=False/Suspended');
     assert.equal(brief({ ...fine, notReady: suspended }, { status: 'False', ...away }).at(-1), 'Ready=False/DatabaseUnavailable');
+  });
+
+  it('is ready with events that are late, and says so beside it', () => {
+    const eventsDelayed = delayedEvents({ oldestAgeMs: 60_001, refused: 0 });
+    assert.deepEqual(brief({ ...fine, eventsDelayed }, { status: 'True' }).slice(3), ['Ready=True/Ready', 'EventsDelayed=True/EventsWaiting']);
   });
 
   it('carries the generation it has seen on each condition', () => {

@@ -19,13 +19,15 @@ export interface Verdict {
   readonly inForce: boolean;
   /** Why pods cannot judge source ranges; absent: they can, or there are none. */
   readonly addressHidden?: Obstacle | undefined;
+  /** Why events of an endpoint have not reached its event bus in time; absent: they have. */
+  readonly eventsDelayed?: Obstacle | undefined;
 }
 
 export type ProgrammedState = { readonly status: 'True' } | ({ readonly status: 'False' | 'Unknown' } & Obstacle);
 
 /** The conditions of an endpoint, a user or a route. `programmed` tells what became of its row. */
 export function completeConditions(verdict: Verdict, programmed: ProgrammedState): readonly ConditionDraft[] {
-  const { observedGeneration, refused, unresolved, notReady, inForce, addressHidden } = verdict;
+  const { observedGeneration, refused, unresolved, notReady, inForce, addressHidden, eventsDelayed } = verdict;
   const withheld = refused ?? unresolved ?? { reason: 'Pending' as const, message: 'it is not in force' };
   const state: ProgrammedState = inForce ? programmed : { status: 'False', ...withheld };
   const obstacle = refused ?? unresolved ?? (state.status === 'True' ? notReady : state);
@@ -37,8 +39,13 @@ export function completeConditions(verdict: Verdict, programmed: ProgrammedState
       ? condition('Programmed', undefined, { reason: 'Programmed', message: 'it is in force' })
       : { ...condition('Programmed', state, state), status: state.status },
     obstacle === undefined ? condition('Ready', undefined, { reason: 'Ready', message: 'ready' }) : { ...condition('Ready', obstacle, obstacle), status },
-    ...(addressHidden === undefined ? [] : [{ ...condition('ClientAddressHidden', undefined, addressHidden) }]),
+    ...onlyWhileSo('ClientAddressHidden', addressHidden),
+    ...onlyWhileSo('EventsDelayed', eventsDelayed),
   ];
+
+  function onlyWhileSo(type: Condition['type'], trouble: Obstacle | undefined): readonly ConditionDraft[] {
+    return trouble === undefined ? [] : [condition(type, undefined, trouble)];
+  }
 
   function condition(type: Condition['type'], failed: Obstacle | undefined, fine: Obstacle): ConditionDraft {
     const { reason, message } = failed ?? fine;

@@ -5,6 +5,7 @@ import { passwordHashProblem } from '@skiff/credentials/password-hash';
 import { readPublicKey } from '@skiff/credentials/ssh-public-key';
 import type { Database } from '@skiff/database/connect';
 import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
+import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { systemClock as kubeClock } from '@skiff/kube/clock';
 import { createKubeClient } from '@skiff/kube/http-kube-client';
@@ -87,6 +88,7 @@ async function lead({ settings, client, database, logger, watched }: OperatorPar
     hostKeys: createSecretHostKeyStore({ ...writing, generate: generateHostKey }),
     credentials: { readPublicKey, passwordHashProblem },
     deliveries: createDeliveryHistory(database),
+    outbox: createOperationLog(database),
     logger,
   });
   watched.leading = true;

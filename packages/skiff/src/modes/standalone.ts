@@ -4,6 +4,7 @@ import { generateHostKey } from '@skiff/credentials/host-key';
 import { passwordHashProblem } from '@skiff/credentials/password-hash';
 import { readPublicKey } from '@skiff/credentials/ssh-public-key';
 import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
+import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { startPrivateMariadb } from '@skiff/database/private-mariadb';
 import { StoreError } from '@skiff/model/store-error';
@@ -128,6 +129,7 @@ async function runUntilStopped({ parts, folders, signal, signalled, health }: Ru
     hostKeys: createFileHostKeyStore({ directory: join(folders.state, 'host-keys'), generate: generateHostKey }),
     credentials: { readPublicKey, passwordHashProblem },
     deliveries: createDeliveryHistory(database),
+    outbox: createOperationLog(database),
     logger,
   });
   health.watch({ sessions: () => sink.sessionCount, outbox: () => sink.outbox() });

@@ -3,10 +3,13 @@ import { after, before, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeliveryHistory } from '@skiff/database/delivery-history';
 import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
+import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
-import { EventRoutes } from '@skiff/kube/resource-type';
+import { sampleIntent } from '@skiff/database/testing/sample-operation';
+import { EventRoutes, SftpEndpoints } from '@skiff/kube/resource-type';
 import { isRecord } from '@skiff/model/is-record';
-import { OperatorRig, until } from './operator-rig.ts';
+import { sql } from 'kysely';
+import { conditionOf, OperatorRig, until } from './operator-rig.ts';
 
 const META = { apiVersion: 'skiff.dev/v1alpha1', kind: 'EventRoute' };
 const SPEC = { endpointRef: { name: 'main' }, targets: [{ name: 'app', http: { url: 'http://app.example/' } }] };
@@ -35,6 +38,12 @@ async function deliveriesOf(name: string): Promise<Readonly<Record<string, unkno
   return isRecord(status) && isRecord(status.deliveries) ? status.deliveries : undefined;
 }
 
+async function atRest(): Promise<boolean> {
+  const writes = await rig.apiWrites();
+  await sleep(3_000);
+  return (await rig.apiWrites()) === writes;
+}
+
 it('shows what a route delivered in its status, by one write in a minute, and writes nothing for a route without traffic', async () => {
   const operator = await rig.startOperator('operator-0');
   await operator.waitFor('leadership', (line) => line.msg === 'leading', 30_000);
@@ -42,11 +51,6 @@ it('shows what a route delivered in its status, by one write in a minute, and wr
   await until('quiet is ready', 'True Ready', () => rig.condition(EventRoutes, 'quiet', 'Ready'));
   assert.equal(await deliveriesOf('busy'), undefined);
   const quietVersion = (await rig.get(EventRoutes, 'quiet'))?.metadata.resourceVersion;
-  const atRest = async () => {
-    const before = await rig.apiWrites();
-    await sleep(3_000);
-    return (await rig.apiWrites()) === before;
-  };
   await until('rest after the start', true, atRest, 60_000);
   const writesBefore = await rig.apiWrites();
   for (let step = 0; step < 10; step++) {
@@ -82,4 +86,31 @@ it('shows what a route delivered in its status, by one write in a minute, and wr
   });
   assert.equal((await deliveriesOf('busy'))?.succeeded, 30);
   assert.equal((await rig.get(EventRoutes, 'quiet'))?.metadata.resourceVersion, quietVersion);
+  await next.stop();
+});
+
+it('says at the endpoint that its events wait for the bus, once, and takes that back when they have gone', async () => {
+  const log = createOperationLog(rig.database.database);
+  const intent = sampleIntent({ path: '/late', endpointId, planned: true });
+  assert.equal((await log.begin(intent)).kind, 'begun');
+  await log.committed({ id: intent.id, epoch: 1 }, { etag: '"1"' });
+  const { queries } = rig.database.database;
+  await queries
+    .updateTable('operations')
+    .set({ updated_at: sql<Date>`updated_at - INTERVAL 90 SECOND` })
+    .where('id', '=', Buffer.from(intent.id, 'hex'))
+    .execute();
+  const delayed = () => rig.condition(SftpEndpoints, 'main', 'EventsDelayed');
+  const operator = await rig.startOperator('operator-2');
+  await operator.waitFor('leadership', (line) => line.msg === 'leading', 60_000);
+  await until('events are late', 'True EventsWaiting', delayed);
+  assert.match(conditionOf(await rig.get(SftpEndpoints, 'main'), 'EventsDelayed')?.message ?? '', /"publishing failed"/);
+  await until('the Event is there', true, async () => (await rig.kubectl(['get', 'events'])).output.includes('EventsWaiting'));
+  await until('rest', true, atRest, 60_000);
+  const writes = await rig.apiWrites();
+  await log.published([intent.id]);
+  await until('events are late no longer', '', delayed, 90_000);
+  await until('that Event too', true, async () => (await rig.kubectl(['get', 'events'])).output.includes('EventsPublished'));
+  assert.equal((await rig.apiWrites()) - writes, 2, 'the status and the Event');
+  await operator.stop();
 });

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
 import { CHART, findHelm, render } from './render.ts';
 
@@ -57,6 +58,21 @@ describe('a real API server, strictly,', () => {
     assert.ok(platforms.length >= 3);
     for (const values of [DATABASE, [...DATABASE, ...EVERYTHING], ...platforms.map((name) => ['-f', join(CHART, name), ...EVERYTHING])])
       await check(await render(helm, values));
+  });
+
+  it('is told by helm what comes next, in the words of the README', async () => {
+    const notes = async (...values: readonly string[]): Promise<string> => {
+      const args = ['install', 'skiff', CHART, '-n', 'skiff-system', '--kubeconfig', plane.kubeconfigPath, '--dry-run=server', '--set', 'crds.install=false'];
+      const { stdout } = await promisify(execFile)(helm, [...args, ...DATABASE, ...values], { timeout: TIMEOUT_MS });
+      return /^NOTES:\n([\s\S]*)/m.exec(stdout)?.[1] ?? '';
+    };
+    assert.match(await notes(), /until then none can start:\n +helm upgrade skiff .* --reset-then-reuse-values --set/);
+    const complete = await notes('--set', 'namespaces.endpoints={sftp}', '--set', 'test.endpoint=sftp/partners');
+    assert.match(complete, /Endpoints may live in: sftp\n/);
+    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+    for (const command of ['kubectl apply -f deploy/quickstart/', 'kubectl wait --for=condition=Ready sftpendpoint/partners --timeout=120s']) {
+      assert.ok(complete.includes(command) && readme.includes(command), command);
+    }
   });
 
   it('takes the quickstart', async () => {

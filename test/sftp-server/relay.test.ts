@@ -10,7 +10,7 @@ import { createMemoryBus, type MemoryBus } from '@skiff/messaging/memory-bus';
 import type { FileEvent } from '@skiff/model/file-event';
 import { StoreError } from '@skiff/model/store-error';
 import { eventIdOf, type OperationId } from '@skiff/model/upload-state';
-import { noFailpoints } from '@skiff/runtime/failpoint';
+import { type Failpoints, noFailpoints } from '@skiff/runtime/failpoint';
 import { silentLogger } from '@skiff/runtime/logger';
 import { Relay } from '@skiff/sftp-server/relay';
 
@@ -38,8 +38,24 @@ beforeEach(() => {
 const clock = { now: () => new Date(), monotonicMs: () => nowMs };
 const logger = { ...silentLogger, error: (fields: object) => errors.push(JSON.stringify(fields)) };
 
-function relayTo(publisher: EventPublisher, ordered = false): Relay {
-  return new Relay({ log, endpointId, instance: instance(POD), publisher, ordered, clock, logger, failpoints: noFailpoints });
+function relayTo(publisher: EventPublisher, ordered = false, failpoints = noFailpoints): Relay {
+  return new Relay({ log, endpointId, instance: instance(POD), publisher, ordered, clock, logger, failpoints });
+}
+
+/** Calls back so many turns of the microtask queue after the first batch was marked as published. */
+function afterFirstBatch(turns: number, call: () => void): Failpoints {
+  let batches = 0;
+  return {
+    hit(name) {
+      if (name === 'relay.marked' && batches++ === 0) void afterTurns(turns, call);
+      return undefined;
+    },
+  };
+}
+
+async function afterTurns(turns: number, call: () => void): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await undefined;
+  call();
 }
 
 async function commit(path: string): Promise<{ readonly id: OperationId; readonly event: FileEvent }> {
@@ -193,6 +209,20 @@ describe('relay', () => {
     const sessions = new Map(bus.pending.map(({ messageId, sessionId }) => [messageId, sessionId]));
     assert.equal(sessions.get(first ?? ''), sessions.get(third ?? ''));
     assert.notEqual(sessions.get(first ?? ''), sessions.get(other ?? ''));
+  });
+
+  it('sends what is offered at the very moment that it is done with all else', async () => {
+    for (let turns = 0; turns < 12; turns++) {
+      const bus = createMemoryBus();
+      const [first, second] = [await commit('/a'), await commit('/b')];
+      const offerSecond = () => relay.offer(second.event, second.id);
+      const relay: Relay = relayTo(bus.publisher, false, afterFirstBatch(turns, offerSecond));
+      relay.offer(first.event, first.id);
+      await relay.idle();
+      await sleep(0);
+      await relay.idle();
+      assert.deepEqual(waiting(bus), [first.event.id, second.event.id].toSorted(), `after ${turns} turns`);
+    }
   });
 
   it('believes no bus that asks to be left alone for a day', async () => {

@@ -101,6 +101,27 @@ test('a bus that never answers holds up neither whoever offers nor the end, and 
   assert.equal(dropped.length, 3);
 });
 
+test('an event that is offered at the very moment that the last one is done is sent too', async () => {
+  for (let turns = 1; turns < 12; turns++) {
+    const sent: string[] = [];
+    const { events } = start({
+      publish: async (messages) => {
+        for (const { messageId } of messages) sent.push(messageId);
+        if (sent.length > 1) return;
+        void (async () => {
+          for (let turn = 0; turn < turns; turn++) await undefined;
+          events.offer(login('skf-2'));
+        })();
+      },
+      close: () => Promise.resolve(),
+    });
+    events.offer(login('skf-1'));
+    await sleep(0);
+    assert.deepEqual(sent, ['skf-1', 'skf-2'], `after ${turns} turns`);
+    await events.stop();
+  }
+});
+
 test('an endpoint that publishes nowhere drops nothing: nobody is to be told', async () => {
   const { events, dropped } = start(undefined);
   events.offer(login('skf-1'));

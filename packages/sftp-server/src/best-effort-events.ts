@@ -1,5 +1,4 @@
 import type { EventPublisher } from '@skiff/messaging/event-bus';
-import { MessagesRefusedError } from '@skiff/messaging/messages-refused-error';
 import type { BestEffortEventType } from '@skiff/model/event-types';
 import type { FileEvent } from '@skiff/model/file-event';
 import type { LoginEvent } from '@skiff/model/login-event';
@@ -8,7 +7,7 @@ import { pause } from '@skiff/runtime/abort';
 import type { Clock } from '@skiff/runtime/clock';
 import type { Logger } from '@skiff/runtime/logger';
 import { backOffDelayMs } from '@skiff/runtime/retry';
-import { toMessage } from './relay.ts';
+import { publishBatch, toMessage } from './event-message.ts';
 
 /** Events that wait for the bus; further ones are dropped. About 1 MB. */
 export const MAX_WAITING = 1_000;
@@ -77,8 +76,11 @@ export class BestEffortEvents {
   }
 
   #run(): void {
-    this.#running ??= this.#drain().finally(() => {
+    if (this.#running !== undefined || this.#waiting.length === 0 || this.#stop.signal.aborted) return;
+    this.#running = this.#drain().finally(() => {
       this.#running = undefined;
+      // What was offered after the last look.
+      this.#run();
     });
   }
 
@@ -99,20 +101,9 @@ export class BestEffortEvents {
 
   async #sendBatch(signal: AbortSignal): Promise<void> {
     const batch = this.#waiting.slice(0, BATCH);
-    const refused = await this.#send(batch, signal);
+    const refused = await publishBatch(this.#props.publisher, batch.map(toMessage), signal);
     this.#waiting.splice(0, batch.length);
     for (const event of batch) if (refused.has(event.id)) this.drop(event.type, 'Refused');
-  }
-
-  /** Reasons by event id of what the bus will not take. */
-  async #send(batch: readonly BestEffortEvent[], signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
-    try {
-      await this.#props.publisher?.publish(batch.map(toMessage), signal);
-      return new Map();
-    } catch (error) {
-      if (error instanceof MessagesRefusedError) return error.refused;
-      throw error;
-    }
   }
 
   /** Sends what it can in 2 s; the rest is dropped. */

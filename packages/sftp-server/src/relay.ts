@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { OperationLog } from '@skiff/database/operation-log';
-import type { EventPublisher, OutgoingMessage } from '@skiff/messaging/event-bus';
-import { MessagesRefusedError } from '@skiff/messaging/messages-refused-error';
-import { CLOUD_EVENTS_JSON, type FileEvent } from '@skiff/model/file-event';
-import type { SkiffEvent } from '@skiff/model/skiff-event';
+import type { EventPublisher } from '@skiff/messaging/event-bus';
+import type { FileEvent } from '@skiff/model/file-event';
 import { StoreError } from '@skiff/model/store-error';
 import type { InstanceId, OperationId } from '@skiff/model/upload-state';
 import type { Clock } from '@skiff/runtime/clock';
 import type { Failpoints } from '@skiff/runtime/failpoint';
 import type { Logger } from '@skiff/runtime/logger';
+import { publishBatch, toMessage } from './event-message.ts';
 
 const BATCH = 100;
 /** Events that go straight from their commit to the bus. Above this they stay in the outbox, where the poll finds them. */
@@ -65,8 +64,16 @@ export class Relay {
     if (this.#failing || this.#queue.length >= MAX_QUEUED) return;
     if (this.#props.ordered) this.#offered = true;
     else this.#queue.push({ id, event });
-    this.#running ??= (this.#props.ordered ? this.#followOffers() : this.#drainQueue()).finally(() => {
+    this.#run();
+  }
+
+  #run(): void {
+    const { ordered } = this.#props;
+    if (this.#running !== undefined || !(ordered ? this.#offered && !this.#failing : this.#queue.length > 0)) return;
+    this.#running = (ordered ? this.#followOffers() : this.#drainQueue()).finally(() => {
       this.#running = undefined;
+      // What was offered after the last look.
+      this.#run();
     });
   }
 
@@ -163,29 +170,15 @@ export class Relay {
 
   /** Returns how many the bus has taken. */
   async #publish(batch: readonly Ready[]): Promise<number> {
-    const { log, failpoints } = this.#props;
-    const refused = await this.#send(batch);
+    const { log, failpoints, publisher, ordered } = this.#props;
+    const messages = batch.map(({ event }) => (ordered ? { ...toMessage(event), sessionId: sessionOf(event) } : toMessage(event)));
+    const refused = await publishBatch(publisher, messages, AbortSignal.timeout(SEND_TIMEOUT_MS));
     await failpoints.hit('relay.sent');
     const taken = batch.filter(({ event }) => !refused.has(event.id)).map((ready) => ready.id);
     await log.published(taken);
     if (refused.size > 0) await this.#setApart(batch, refused);
     await failpoints.hit('relay.marked');
     return taken.length;
-  }
-
-  /** Reasons by event id of what the bus will not take. */
-  async #send(batch: readonly Ready[]): Promise<ReadonlyMap<string, string>> {
-    const { publisher, ordered } = this.#props;
-    try {
-      await publisher?.publish(
-        batch.map(({ event }) => (ordered ? { ...toMessage(event), sessionId: sessionOf(event) } : toMessage(event))),
-        AbortSignal.timeout(SEND_TIMEOUT_MS),
-      );
-      return new Map();
-    } catch (error) {
-      if (error instanceof MessagesRefusedError) return error.refused;
-      throw error;
-    }
   }
 
   async #setApart(batch: readonly Ready[], refused: ReadonlyMap<string, string>): Promise<void> {
@@ -205,7 +198,7 @@ export class Relay {
 
   /** Waits until nothing of this process is on its way. */
   async idle(): Promise<void> {
-    await this.#running;
+    while (this.#running !== undefined) await this.#running;
   }
 }
 
@@ -216,15 +209,4 @@ function isThrottled(error: unknown): error is StoreError {
 /** One session per blob; hashed, since a name may be longer than a session's id. */
 function sessionOf({ data }: FileEvent): string {
   return createHash('sha256').update(data.blob.container).update('\0').update(data.blob.name).digest('base64url');
-}
-
-/** The event as a message. Its id follows from the event's, so that every sending has the same. */
-export function toMessage(event: SkiffEvent): OutgoingMessage {
-  return {
-    messageId: event.id,
-    contentType: CLOUD_EVENTS_JSON,
-    subject: event.type,
-    body: Buffer.from(JSON.stringify(event)),
-    properties: { type: event.type, source: event.source, username: event.data.username },
-  };
 }

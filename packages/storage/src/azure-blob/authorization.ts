@@ -3,7 +3,7 @@ import { type BlobCredential, isSharedKey, type SharedKey } from './credential.t
 import { TokenCache } from './token-cache.ts';
 
 export interface RequestToSign {
-  readonly method: 'GET' | 'HEAD' | 'PUT';
+  readonly method: 'DELETE' | 'GET' | 'HEAD' | 'PUT';
   /** As sent: percent-encoded. */
   readonly path: string;
   /** Not encoded; names in lower case. */

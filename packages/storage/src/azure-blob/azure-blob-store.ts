@@ -13,7 +13,7 @@ import { listDirectory } from './blob-listing.ts';
 import { hasChildren, headBlob } from './blob-lookup.ts';
 import { type ContainerAddress, encodeBlobName, parseContainerAddress } from './blob-path.ts';
 import { type BlobAgent, BlobRequests, createBlobAgent } from './blob-requests.ts';
-import { type BlobConditions, CONTENT_TYPE, committedFile, getRange, putBlob, putBlock, type Transfer } from './blob-transfers.ts';
+import { type BlobConditions, CONTENT_TYPE, committedFile, deleteBlob, getRange, putBlob, putBlock, type Transfer } from './blob-transfers.ts';
 import { type BlobCredential, isSharedKey } from './credential.ts';
 import { callSdk, createSdkClient } from './sdk-client.ts';
 import { TokenCache } from './token-cache.ts';
@@ -150,16 +150,17 @@ class AzureBlobStore implements FileStore {
 
   async remove(name: BlobName, options: { readonly etag?: string; readonly signal: AbortSignal }): Promise<void> {
     const conditions = options.etag === undefined ? {} : { ifMatch: options.etag };
-    const removal = this.#call('Delete Blob', options.signal, (abortSignal) => this.#sdk.getBlobClient(name).delete({ abortSignal, conditions }));
-    await this.#existing(name, options.signal, removal);
+    const transfer = { ...this.#transfer(name, options.signal), timeoutMs: this.#timeouts.callMs };
+    await this.#existing(name, options.signal, deleteBlob(this.#requests, transfer, conditions));
   }
 
   async copy(source: { readonly name: BlobName; readonly etag: string }, target: BlobName, options: WriteOptions): Promise<CommittedFile> {
     checkMetadata(options.metadata);
     checkCopyMetadata(options.metadata);
-    return await callSdk({ operation: 'Copy Blob', timeoutMs: this.#timeouts.copyMs, signal: options.signal }, (signal) =>
-      copyBlob({ container: this.#sdk, source, target, conditions: conditionsOf(options.condition), metadata: options.metadata, signal }),
-    );
+    const transfer = { ...this.#transfer(target, options.signal), timeoutMs: this.#timeouts.copyMs };
+    const { condition, metadata } = options;
+    const copy = { sourceUrl: this.urlOf(source.name), sourceEtag: source.etag, conditions: conditionsOf(condition), metadata };
+    return await copyBlob(this.#requests, transfer, copy);
   }
 
   async setMetadata(name: BlobName, metadata: Metadata, options: { readonly etag: string; readonly signal: AbortSignal }): Promise<CommittedFile> {

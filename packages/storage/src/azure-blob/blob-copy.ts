@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BlobClient, ContainerClient } from '@azure/storage-blob';
 import { StoreError } from '@skiff/model/store-error';
+import { withDeadline } from '../deadline.ts';
 import type { CommittedFile } from '../file-store.ts';
+import type { Metadata } from '../metadata.ts';
+import type { BlobRequests } from './blob-requests.ts';
+import { type BlobConditions, committedFile, conditionHeaders, MAX_EMPTY_ANSWER_BYTES, metadataHeaders, type Transfer } from './blob-transfers.ts';
 
 export interface BlobCopy {
-  readonly container: ContainerClient;
-  readonly source: { readonly name: string; readonly etag: string };
-  readonly target: string;
-  readonly conditions: { readonly ifMatch?: string; readonly ifNoneMatch?: string };
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly signal: AbortSignal;
+  /** Address of the source, percent-encoded, without credentials. */
+  readonly sourceUrl: string;
+  readonly sourceEtag: string;
+  readonly conditions: BlobConditions;
+  readonly metadata: Metadata;
 }
 
 /** First pause between two looks at a copy that runs on in the background; doubles up to the second. */
@@ -18,30 +20,47 @@ const MAX_POLL_MS = 2000;
 
 /**
  * Copy Blob inside one account: needs no authorisation of its own for the source, and is done when the call is answered
- * unless the service is busy or the blob large. A copy that is still running when `signal` ends runs on: calling it off
- * would leave an empty blob with the new metadata (REST docs, Abort Copy Blob).
+ * unless the service is busy or the blob large. `transfer` is to the target, its timeout that of the copy with the waiting for its end.
+ * A copy that is still running then runs on: calling it off would leave an empty blob with the new metadata (REST docs, Abort Copy Blob).
  */
-export async function copyBlob(copy: BlobCopy): Promise<CommittedFile> {
-  const target = copy.container.getBlobClient(copy.target);
-  // Only its first step is used, which sends the request: the SDK's own waiting cannot be ended.
-  const poller = await target.beginCopyFromURL(copy.container.getBlobClient(copy.source.name).url, {
-    conditions: copy.conditions,
-    sourceConditions: { ifMatch: copy.source.etag },
-    metadata: { ...copy.metadata },
-    abortSignal: copy.signal,
+export async function copyBlob(requests: BlobRequests, transfer: Transfer, copy: BlobCopy): Promise<CommittedFile> {
+  return await withDeadline(transfer.signal, transfer.timeoutMs, async (signal) => {
+    const { headers } = await requests.send({
+      ...transfer,
+      signal,
+      operation: 'Copy Blob',
+      method: 'PUT',
+      headers: {
+        ...metadataHeaders(copy.metadata),
+        ...conditionHeaders(copy.conditions),
+        'x-ms-copy-source': copy.sourceUrl,
+        'x-ms-source-if-match': copy.sourceEtag,
+      },
+      contentLength: 0,
+      // As with Put Blob: its condition would refuse what it has made itself.
+      repeatable: false,
+      accepted: [202],
+      maxResponseBytes: MAX_EMPTY_ANSWER_BYTES,
+    });
+    if (headers['x-ms-copy-status'] !== 'pending') return committedFile(headers.etag, headers['last-modified']);
+    return await waitForCopy(requests, { ...transfer, signal }, headers['x-ms-copy-id']);
   });
-  const done = poller.getResult();
-  if (done !== undefined) return { etag: done.etag ?? '', modifiedAt: done.lastModified ?? new Date(0) };
-  const state = poller.getOperationState();
-  return await waitForCopy(target, 'copyId' in state ? state.copyId : undefined, copy.signal);
 }
 
-async function waitForCopy(target: BlobClient, copyId: unknown, signal: AbortSignal): Promise<CommittedFile> {
+async function waitForCopy(requests: BlobRequests, transfer: Transfer, copyId: unknown): Promise<CommittedFile> {
   for (let pauseMs = POLL_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_POLL_MS)) {
-    await sleep(pauseMs, undefined, { signal });
-    const found = await target.getProperties({ abortSignal: signal });
-    if (found.copyId !== copyId) throw new StoreError({ code: 'conflict', message: 'the target of a copy was replaced by another writer' });
-    if (found.copyStatus === 'success') return { etag: found.etag ?? '', modifiedAt: found.lastModified ?? new Date(0) };
-    if (found.copyStatus !== 'pending') throw new StoreError({ code: 'unavailable', message: 'a copy ended without success', vendorCode: found.copyStatus });
+    await sleep(pauseMs, undefined, { signal: transfer.signal });
+    const { headers } = await requests.send({
+      ...transfer,
+      operation: 'Get Blob Properties',
+      method: 'HEAD',
+      repeatable: true,
+      accepted: [200],
+      maxResponseBytes: MAX_EMPTY_ANSWER_BYTES,
+    });
+    const status = headers['x-ms-copy-status'];
+    if (headers['x-ms-copy-id'] !== copyId) throw new StoreError({ code: 'conflict', message: 'the target of a copy was replaced by another writer' });
+    if (status === 'success') return committedFile(headers.etag, headers['last-modified']);
+    if (status !== 'pending') throw new StoreError({ code: 'unavailable', message: 'a copy ended without success', vendorCode: String(status) });
   }
 }

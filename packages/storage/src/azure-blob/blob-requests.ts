@@ -12,7 +12,7 @@ const MAX_ERROR_BYTES = 64 * 1024;
 
 export interface BlobRequest {
   readonly operation: string;
-  readonly method: 'GET' | 'HEAD' | 'PUT';
+  readonly method: 'DELETE' | 'GET' | 'HEAD' | 'PUT';
   /** Percent-encoded. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
@@ -54,7 +54,7 @@ export function createBlobAgent(secure: boolean, options: { readonly maxSockets:
 
 /**
  * The calls whose cost matters: per byte, where the SDK would join or wrap the parts (`test/bench/storage-client.ts`), and per
- * small file, where its pipeline costs more than all else that the server does (`test/bench/latency.ts`).
+ * file, where its pipeline costs more than all else that the server does (`test/bench/latency.ts`).
  */
 export class BlobRequests {
   readonly #origin: URL;

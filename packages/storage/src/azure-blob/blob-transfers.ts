@@ -6,7 +6,7 @@ import type { BlobRequests, BlobResponse } from './blob-requests.ts';
 export const CONTENT_TYPE = 'application/octet-stream';
 
 /** Answers that carry nothing but headers. */
-const MAX_EMPTY_ANSWER_BYTES = 64 * 1024;
+export const MAX_EMPTY_ANSWER_BYTES = 64 * 1024;
 
 export interface Transfer {
   /** Percent-encoded path of the blob. */
@@ -35,16 +35,21 @@ export interface BlobConditions {
   readonly ifNoneMatch?: string;
 }
 
+export function conditionHeaders({ ifMatch, ifNoneMatch }: BlobConditions): Readonly<Record<string, string>> {
+  return { ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }), ...(ifNoneMatch === undefined ? {} : { 'if-none-match': ifNoneMatch }) };
+}
+
+export function metadataHeaders(metadata: Metadata): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [`x-ms-meta-${key}`, value]));
+}
+
 /** Put Blob. */
 export async function putBlob(
   requests: BlobRequests,
   transfer: Transfer,
   blob: { readonly content: Content; readonly metadata: Metadata; readonly conditions: BlobConditions },
 ): Promise<CommittedFile> {
-  const headers: Record<string, string> = { 'content-type': CONTENT_TYPE, 'x-ms-blob-type': 'BlockBlob' };
-  for (const [key, value] of Object.entries(blob.metadata)) headers[`x-ms-meta-${key}`] = value;
-  if (blob.conditions.ifMatch !== undefined) headers['if-match'] = blob.conditions.ifMatch;
-  if (blob.conditions.ifNoneMatch !== undefined) headers['if-none-match'] = blob.conditions.ifNoneMatch;
+  const headers = { 'content-type': CONTENT_TYPE, 'x-ms-blob-type': 'BlockBlob', ...metadataHeaders(blob.metadata), ...conditionHeaders(blob.conditions) };
   const answer = await requests.send({
     ...transfer,
     operation: 'Put Blob',
@@ -58,6 +63,20 @@ export async function putBlob(
     maxResponseBytes: MAX_EMPTY_ANSWER_BYTES,
   });
   return committedFile(answer.headers.etag, answer.headers['last-modified']);
+}
+
+/** Delete Blob. */
+export async function deleteBlob(requests: BlobRequests, transfer: Transfer, conditions: BlobConditions): Promise<void> {
+  await requests.send({
+    ...transfer,
+    operation: 'Delete Blob',
+    method: 'DELETE',
+    headers: conditionHeaders(conditions),
+    // Repeated after a lost answer it would not find what it has just removed; the caller can tell, we cannot.
+    repeatable: false,
+    accepted: [202],
+    maxResponseBytes: MAX_EMPTY_ANSWER_BYTES,
+  });
 }
 
 /** An answer without the version it made is as good as none. @throws {StoreError} `unavailable` */

@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { BlobName } from '@skiff/model/virtual-path';
+import { eventually } from '../support/eventually.ts';
 import { type ServerRig, startServerRig } from './server-rig.ts';
 
 let rig: ServerRig;
@@ -74,6 +75,20 @@ test('a rename moves the content, over an existing file too, and says from where
   assert.equal(await rig.store.stat('ann/from' as BlobName, AbortSignal.timeout(5000)), undefined);
   const [event] = await rig.nextEvents(1);
   assert.deepEqual([event?.type, event?.data.sourcePath, event?.data.path], ['dev.skiff.file.renamed', '/from', '/to']);
+});
+
+test('a rename over a file is denied to somebody who may not overwrite', async () => {
+  const allow = ['List', 'Read', 'Write', 'Rename'] as const;
+  await rig.putUser({ username: 'eve', name: 'eve', uid: 'uid-eve', home: 'eve', permissions: [{ path: '/', allow }] });
+  const eve = { ...rig.byKey, username: 'eve' };
+  const file = await localFile('f', Buffer.from('x'));
+  await eventually('a login of eve', async () => (await rig.client.sftp(eve, ['ls'])).exitCode === 0);
+  assert.equal((await rig.client.sftp(eve, [`put ${file} /from`, `put ${file} /to`])).exitCode, 0);
+  const refused = await rig.client.sftp(eve, ['rename /from /to']);
+  assert.notEqual(refused.exitCode, 0);
+  assert.match(refused.stderr, /permission denied|not permitted/i);
+  assert.equal((await rig.client.sftp(eve, ['rename /from /free'])).exitCode, 0);
+  await rig.nextEvents(3);
 });
 
 test('no path leads out of the home', async () => {

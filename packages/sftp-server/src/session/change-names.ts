@@ -41,21 +41,20 @@ export interface RenameOptions {
 
 export async function rename(files: SessionFiles, from: VirtualPath, to: VirtualPath, options: RenameOptions): Promise<void> {
   if (from === to) return;
-  const source = await files.stat(from);
+  const [source, target] = await Promise.all([files.stat(from), files.stat(to)]);
   if (source === undefined) throw new SftpError(SftpStatus.noSuchFile, `${from}: no such file or directory`);
-  await (source.isDirectory ? renameDirectory(files, from, to, options) : renameFile(files, { path: from, file: source }, to, options));
+  const refusal = target === undefined ? undefined : options.refuseReplacing();
+  if (refusal !== undefined) throw new SftpError(options.replace ? SftpStatus.permissionDenied : SftpStatus.failure, refusal);
+  await (source.isDirectory ? renameDirectory(files, from, to, options) : renameFile(files, { path: from, file: source }, { path: to, file: target }, options));
 }
 
 async function renameFile(
   files: SessionFiles,
   { path: from, file: source }: { readonly path: VirtualPath; readonly file: StoredFile },
-  to: VirtualPath,
+  { path: to, file: target }: { readonly path: VirtualPath; readonly file: StoredFile | undefined },
   options: RenameOptions,
 ): Promise<void> {
-  const target = await files.stat(to);
   if (target?.isDirectory === true) throw new SftpError(SftpStatus.failure, `${to}: a directory of this name exists`);
-  const refusal = target === undefined ? undefined : options.refuseReplacing();
-  if (refusal !== undefined) throw new SftpError(SftpStatus.failure, refusal);
   const { store, failpoints } = files.props.context;
   const name = files.nameOf(from);
   const targetName = files.nameOf(to);

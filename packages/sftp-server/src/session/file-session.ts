@@ -172,18 +172,13 @@ export class FileSession implements SftpBackend {
     return displaceOpen(this.#files.props.context, row, 'removed by its user');
   }
 
-  async rename(source: VirtualPath, target: VirtualPath, options: { readonly replace: boolean }): Promise<void> {
-    if (options.replace && (await this.#files.stat(target)) !== undefined) {
-      const refusal = this.#refuseReplacing(target);
-      if (refusal !== undefined) throw new SftpError(SftpStatus.permissionDenied, refusal);
-    }
+  async rename(source: VirtualPath, target: VirtualPath, { replace }: { readonly replace: boolean }): Promise<void> {
     for (const upload of this.#uploads.values()) {
       // Without a row as yet it would be finished under a name that has gone.
       if (upload.isLive && upload.path !== source && upload.path !== target && (isWithin(upload.path, source) || isWithin(upload.path, target))) {
         throw new SftpError(SftpStatus.failure, `${upload.path}: is being uploaded in this session; try again when it is complete`);
       }
     }
-    const { replace } = options;
     await rename(this.#files, source, target, { replace, refuseReplacing: () => (replace ? this.#refuseReplacing(target) : `${target}: exists already`) });
   }
 

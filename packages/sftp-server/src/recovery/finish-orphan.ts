@@ -1,7 +1,7 @@
 import type { CommitPlan, OperationRef, OperationRow } from '@skiff/database/operation-log';
 import type { OperationKind } from '@skiff/model/upload-state';
 import { makeDirectoryEffect, removeDirectoryEffect } from '../operations/directory-effects.ts';
-import { type Effect, type FinishProps, finish } from '../operations/finish.ts';
+import { type FinishProps, finish } from '../operations/finish.ts';
 import { moveDirectory } from '../operations/move-directory.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import type { Outcome } from '../operations/outcome.ts';
@@ -9,8 +9,6 @@ import { removeEffect } from '../operations/remove-effect.ts';
 import { renameEffect } from '../operations/rename-effect.ts';
 import { commitUpload } from '../upload/upload-effect.ts';
 import { findSinglePut } from './find-single-put.ts';
-
-const INCOMPLETE: Effect = { kind: 'impossible', reason: 'incomplete record' };
 
 /** A renamed directory may have thousands of files: each round moves as many as it can in this time. */
 const SLICE_MS = 5_000;
@@ -24,21 +22,25 @@ const MAKES_FILES: ReadonlySet<OperationKind> = new Set<OperationKind>(['upload'
  * for the client was never told that it succeeded. `undefined`: somebody else was faster.
  */
 export async function finishOrphan(context: OperationContext, row: OperationRow): Promise<Outcome | undefined> {
-  if (row.state !== 'committing' || (row.plan === null && row.kind !== 'renamedir')) return undefined;
+  const goOn = row.state === 'committing' ? continuationOf(context, row) : undefined;
+  if (goOn === undefined) return undefined;
   const ref = await context.log.adopt(row, context.lease.instance);
   if (ref === undefined) return undefined;
-  const outcome = await goOn(context, row, ref);
+  const outcome = await goOn(ref);
   context.logger.info({ operation: row.id, operationKind: row.kind, outcome: outcome.kind, user: row.username }, 'recovery finished an operation');
   return outcome;
 }
 
-async function goOn(context: OperationContext, row: OperationRow, ref: OperationRef): Promise<Outcome> {
+/** How to go on by what was written down; `undefined`: not enough was. */
+function continuationOf(context: OperationContext, row: OperationRow): ((ref: OperationRef) => Promise<Outcome>) | undefined {
   const { id, plan, blobName, targetBlobName, priorEtag, kind } = row;
-  if (kind === 'renamedir' && targetBlobName !== null) return moveDirectory(context, ref, { id, source: blobName, target: targetBlobName, sliceMs: SLICE_MS });
-  const attempt = plan === null ? () => Promise.resolve(INCOMPLETE) : attemptOf(context, row, plan);
-  // An incomplete record never comes to its event.
-  const eventType = plan === null ? '' : plan.event.type;
-  return finish(context, ref, { live: false, priorEtag, mayLandLate: MAKES_FILES.has(kind), eventType, attempt });
+  if (kind === 'renamedir') {
+    if (targetBlobName === null) return undefined;
+    return (ref) => moveDirectory(context, ref, { id, source: blobName, target: targetBlobName, sliceMs: SLICE_MS });
+  }
+  if (plan === null) return undefined;
+  const attempt = attemptOf(context, row, plan);
+  return (ref) => finish(context, ref, { live: false, priorEtag, mayLandLate: MAKES_FILES.has(kind), eventType: plan.event.type, attempt });
 }
 
 function attemptOf(context: OperationContext, row: OperationRow, plan: CommitPlan): FinishProps['attempt'] {
@@ -56,7 +58,7 @@ function attemptOf(context: OperationContext, row: OperationRow, plan: CommitPla
     case 'remove':
       return removeEffect({ store, name, replay: true, failpoints });
     case 'rename':
-      if (row.targetBlobName === null || plan.sourceEtag === undefined) return () => Promise.resolve(INCOMPLETE);
+      if (row.targetBlobName === null || plan.sourceEtag === undefined) return () => Promise.resolve({ kind: 'impossible', reason: 'incomplete record' });
       return renameEffect({ store, id, source: name, sourceEtag: plan.sourceEtag, target: row.targetBlobName, metadata: plan.metadata, failpoints });
     case 'mkdir':
       return makeDirectoryEffect({ store, id, name, metadata: plan.metadata });

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { MALLOC_SETTINGS } from '@skiff/skiff/malloc-settings';
 import { nodeFlagsOf } from '@skiff/skiff/node-flags';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -30,19 +31,26 @@ describe('the image', () => {
 });
 
 describe('the launcher', () => {
-  /** Node prints the flags it was started with when a worker of the program is asked for them; here, the program's own command line. */
-  function flagsSeen(...args: readonly string[]): readonly string[] {
-    const probe = `data:text/javascript,process.on('exit',()=>process.stdout.write('\\n'+JSON.stringify(process.execArgv)))`;
-    const options = { encoding: 'utf8', timeout: 60_000, env: { ...process.env, NODE_OPTIONS: `--import=${probe}` } } as const;
+  const { MALLOC_ARENA_MAX: _arenas, ...environment } = process.env;
+
+  /** What the program, when it ends, says of how it was started. */
+  function seen(expression: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): unknown {
+    const probe = `data:text/javascript,process.on('exit',()=>process.stdout.write('\\n'+JSON.stringify(${expression})))`;
+    const options = { encoding: 'utf8', timeout: 60_000, env: { ...environment, ...env, NODE_OPTIONS: `--import=${probe}` } } as const;
     const lines = execFileSync(process.execPath, [join(ROOT, 'packages/skiff/src/launch.ts'), ...args], options).split('\n');
-    const seen: unknown = JSON.parse(lines.at(-1) ?? '');
-    return Array.isArray(seen) ? seen.map(String) : [];
+    return JSON.parse(lines.at(-1) ?? '');
   }
+  const flagsSeen = (...args: readonly string[]) => seen('process.execArgv', args);
 
   it('becomes the program with the flags of its mode', () => {
     assert.deepEqual(flagsSeen('version'), ['--initial-old-space-size=1024', '--max-semi-space-size=8']);
     assert.deepEqual(flagsSeen('operator', '--help'), ['--max-semi-space-size=8']);
     assert.deepEqual(flagsSeen('self-check', 'router'), ['--max-semi-space-size=1']);
     assert.deepEqual(flagsSeen('sftp-server', '--help'), nodeFlagsOf('sftp-server'));
+  });
+
+  it('gives the allocator its settings, where the environment does not say otherwise', () => {
+    assert.equal(seen('process.env.MALLOC_ARENA_MAX', ['version']), MALLOC_SETTINGS.MALLOC_ARENA_MAX);
+    assert.equal(seen('process.env.MALLOC_ARENA_MAX', ['version'], { MALLOC_ARENA_MAX: '1' }), '1');
   });
 });

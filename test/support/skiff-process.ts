@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MALLOC_SETTINGS } from '@skiff/skiff/malloc-settings';
 import { nodeFlagsOf } from '@skiff/skiff/node-flags';
 
 const PROGRAM = join(import.meta.dirname, '../../packages/skiff/src/main.ts');
@@ -36,7 +37,7 @@ export class SkiffProcess {
   constructor(props: SkiffProcessProps) {
     const { NODE_OPTIONS: _options, ...inherited } = process.env;
     this.#child = spawn(process.execPath, [...nodeFlagsOf(props.args[0]), ...(props.nodeFlags ?? []), props.main ?? PROGRAM, ...props.args], {
-      env: { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '262144', ...inherited, ...props.env },
+      env: { ...MALLOC_SETTINGS, ...inherited, ...props.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.on('error', (error) => {

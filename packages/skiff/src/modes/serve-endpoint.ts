@@ -8,6 +8,7 @@ import { createProcessParts, keepProcessLease, type ProcessParts } from '../comp
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from './mode.ts';
 import { untilSignalled } from './run-until-signal.ts';
+import { stopAll } from './stop-all.ts';
 import { waitForSchema } from './wait-for-database.ts';
 
 /** What one endpoint's server or router is started with. */
@@ -46,9 +47,9 @@ export async function serveEndpoint(
     health.ready();
     await signalled;
     health.drain();
-    await running.stop();
-    await release();
+    await stopAll(endpointLogger, [() => running.stop(), release]);
   } catch (error) {
+    // Told to stop before it could start: it was waiting for its database, and has nothing to drain.
     if (!stop.signal.aborted) throw error;
   } finally {
     await health.stop();

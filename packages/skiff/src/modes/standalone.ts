@@ -13,7 +13,6 @@ import { createFolderSource } from '@skiff/operator/folder-source';
 import { createOperator } from '@skiff/operator/operator';
 import type { ResourceSource } from '@skiff/operator/resource-source';
 import type { SecretReader } from '@skiff/router/secret-reader';
-import type { Logger } from '@skiff/runtime/logger';
 import type { Secret } from '@skiff/runtime/secret';
 import { selfCheck } from '@skiff/sftp-protocol/self-check';
 import { InProcessSink } from '../composition/in-process-sink.ts';
@@ -22,6 +21,7 @@ import { createProcessParts, keepProcessLease, type ProcessParts } from '../comp
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from './mode.ts';
 import { untilSignalled } from './run-until-signal.ts';
+import { stopAll } from './stop-all.ts';
 import { migrateWhenReady } from './wait-for-database.ts';
 
 const DEFAULT_MANIFESTS = 'manifests';
@@ -139,17 +139,6 @@ async function runUntilStopped({ parts, folders, signal, signalled, health }: Ru
   await signalled;
   health.drain();
   await stopAll(logger, [() => operator.stop(), () => sink.stop(), () => lease.release()]);
-}
-
-/** In order; what fails to stop is told and must not keep the rest from stopping. */
-async function stopAll(logger: Logger, stops: readonly (() => Promise<void>)[]): Promise<void> {
-  for (const stop of stops) {
-    try {
-      await stop();
-    } catch (error) {
-      logger.error({ err: error }, 'a part did not stop cleanly');
-    }
-  }
 }
 
 /** Secrets of route targets, read from the manifests' folder when a delivery needs them. */

@@ -109,7 +109,8 @@ async function renewedLease({ lease, logger }: OperationContext, budgetMs: numbe
   return lease.remainingMs() >= budgetMs;
 }
 
-function mayPass(error: unknown): boolean {
+/** Whether it is worth trying again: it may pass, or our own deadline has ended it. */
+export function mayPass(error: unknown): boolean {
   return isTransient(error) || (error instanceof StoreError && error.code === 'aborted');
 }
 

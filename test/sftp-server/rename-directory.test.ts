@@ -342,6 +342,28 @@ describe('a directory rename and what happens below it', () => {
     assert.deepEqual([(await stored('/unmoved/f')) !== undefined, await stored('/never')], [true, undefined]);
     await rig.nextEvents(0);
   });
+
+  // Last: the first server's lease is gone after it.
+  test('a server that has given its lease back moves nothing any more, whatever it was about to do', async () => {
+    await put('/given/f', 'old');
+    const gate = Promise.withResolvers<void>();
+    held = gate.promise;
+    const renaming = (await connect()).rename('/given', '/taken');
+    const told = assert.rejects(renaming, failure(/not confirmed/));
+    await locked('/given');
+    await sleep(200);
+    held = undefined;
+    const row = await rig.log.findByLock(lockKeyOf(rig.store.identity, 'ann/given'));
+    assert.ok(row !== undefined);
+    await rig.lease.release();
+    assert.equal(await ended(row.id), 'published', 'the other server finishes it');
+    await rig.nextEvents(1);
+    await put('/given/f', 'new');
+    gate.resolve();
+    await told;
+    const client = await connect(second);
+    assert.deepEqual([(await client.get('/given/f')).toString(), (await client.get('/taken/f')).toString()], ['new', 'old']);
+  });
 });
 
 function contentOf(text: string) {

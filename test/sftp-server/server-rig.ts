@@ -42,6 +42,8 @@ export interface ServerRig {
   nextSkiffEvents(count: number): Promise<readonly SkiffEvent[]>;
   readonly client: OpenSshClient;
   readonly server: SftpServer;
+  /** The server's: once it is released others take over from it. */
+  readonly lease: LiveLease;
   /** What the server was started with. */
   readonly settings: EndpointSettings;
   readonly endpointId: number;
@@ -103,9 +105,9 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
     });
     servers.push(server);
     await server.start({ port: 0, host: '127.0.0.1' });
-    return server;
+    return { server, lease: live };
   };
-  const server = await startOne();
+  const { server, lease } = await startOne();
   const received: SkiffEvent[] = [];
   const consumer = bus.consumer();
   await consumer.start((message) => {
@@ -129,12 +131,13 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
     nextEvents: async (count) => (await next(count)).filter(isFileEvent),
     client,
     server,
+    lease,
     settings,
     endpointId,
     ...ann.loginsTo(server.port),
     putUser: (change) => resources.applyUsers(endpointId, [{ kind: 'put', row: { ...ann.row, ...change } }]),
     deleteUser: (username) => resources.applyUsers(endpointId, [{ kind: 'delete', key: username }]),
-    startSecond: startOne,
+    startSecond: async () => (await startOne()).server,
     stop: async () => {
       await consumer.stop(AbortSignal.timeout(1000));
       await Promise.all(servers.map((one) => one.stop({ graceMs: 0 })));

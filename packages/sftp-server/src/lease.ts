@@ -32,18 +32,20 @@ export interface LeaseProps {
 
 export interface LiveLease {
   readonly lease: Lease;
-  /** Signs off: what this process has left behind can be taken over at once. */
+  /** Signs off: what this process has left behind can be taken over at once. Nothing remains of the lease then, even if nobody can be told. */
   release(): Promise<void>;
 }
 
 /** Registers the instance and keeps it alive until the lease is released. */
 export async function keepLease(props: LeaseProps): Promise<LiveLease> {
   const { registry, logger } = props;
-  const lease = await acquireLease(props);
+  const held = new AbortController();
+  const lease = await acquireLease(props, held.signal);
   const renewal = startBackgroundTask({ name: 'lease', intervalMs: RENEW_EVERY_MS, maxPauseMs: RENEW_EVERY_MS, logger, run: () => lease.renew() });
   return {
     lease,
     async release() {
+      held.abort(new Error('the lease was given back'));
       await renewal.stop();
       try {
         await registry.remove(lease.instance);
@@ -54,15 +56,17 @@ export async function keepLease(props: LeaseProps): Promise<LiveLease> {
   };
 }
 
-async function acquireLease(props: LeaseProps): Promise<Lease> {
+/** Lasts no longer than `held`. */
+async function acquireLease(props: LeaseProps, held: AbortSignal): Promise<Lease> {
   let renewedAt = props.clock.monotonicMs();
   await props.registry.register(props.instance, props.mode);
   return {
     instance: props.instance,
-    remainingMs: () => renewedAt + LEASE_MS - props.clock.monotonicMs(),
+    remainingMs: () => (held.aborted ? 0 : renewedAt + LEASE_MS - props.clock.monotonicMs()),
     async renew() {
+      held.throwIfAborted();
       const startedAt = props.clock.monotonicMs();
-      if (!(await props.registry.renew(props.instance))) {
+      if (!(await props.registry.renew(props.instance)) && !held.aborted) {
         // Declared dead while it lived (a long pause, a database restored). Its rows may have been adopted: their epochs have
         // moved on, so going on under the same name is safe.
         props.logger.warn({ instance: props.instance }, 'instance was declared dead, registering again');

@@ -163,8 +163,8 @@ export class DirectoryMove {
   #owned(): boolean {
     const { clock, lease } = this.#context;
     const [now, remainingMs] = [clock.monotonicMs(), lease.remainingMs()];
-
-    if (now >= this.#ownedUntil) this.#lapsed = true;
+    // Renewed after it had run out it is another lease; given back it is none.
+    if (now >= this.#ownedUntil || remainingMs <= 0) this.#lapsed = true;
     else this.#ownedUntil = Math.max(this.#ownedUntil, now + remainingMs);
     return !this.#lapsed;
   }

@@ -13,7 +13,7 @@ type FieldPath = readonly string[];
 
 /** Not in what is translated here, and the tests that show what they do. */
 const SHOWN_ELSEWHERE: Readonly<Record<string, string>> = {
-  'SftpEndpoint.hostKeys.': '../../operator/src/host-keys/plan-host-keys.test.ts',
+  'SftpEndpoint.hostKeys.': '../../operator/src/host-keys/resolve-host-keys.test.ts',
 };
 
 function* fieldsIn(schema: unknown, path: FieldPath): Generator<FieldPath> {

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { lockKeyOf } from '@skiff/model/upload-state';
-import type { BlobName } from '@skiff/model/virtual-path';
 import { sql } from 'kysely';
 import { type ServerRig, startServerRig } from '../sftp-server/server-rig.ts';
-import { SftpTestClient } from '../support/sftp-test-client.ts';
 
 const MIB = 1024 * 1024;
 const TABLES = ['operations', 'operation_locks', 'operation_looks', 'event_sequence', 'instances'] as const;
@@ -31,7 +27,7 @@ async function restore(): Promise<void> {
 }
 
 test('after the database was restored to an hour ago files are whole, names are free, and new events have new ids', async () => {
-  const client = await SftpTestClient.connect(rig.byKey);
+  const client = await rig.connect();
   const contents = new Map<string, Buffer>();
   const put = async (path: string, sizeBytes: number) => {
     const content = randomBytes(sizeBytes);
@@ -41,10 +37,7 @@ test('after the database was restored to an hour ago files are whole, names are 
   await put('/before', 100);
   const content = randomBytes(3 * MIB);
   contents.set('/under-way', content);
-  const handle = await client.open('/under-way', 'w');
-  await client.write(handle, content.subarray(0, 2 * MIB));
-  const lock = lockKeyOf(rig.store.identity, 'ann/under-way');
-  for (let waited = 0; waited < 5000 && (await rig.log.findByLock(lock)) === undefined; waited += 20) await sleep(20);
+  const handle = await rig.beginUpload(client, '/under-way', content.subarray(0, 2 * MIB));
   await rig.nextEvents(1);
   await backUp();
 
@@ -56,10 +49,11 @@ test('after the database was restored to an hour ago files are whole, names are 
   const lost = await rig.nextEvents(3);
   client.end();
   await rig.server.stop({ graceMs: 0 });
+  await rig.lease.release();
   await restore();
 
   const server = await rig.startSecond();
-  const again = await SftpTestClient.connect({ ...rig.byKey, port: server.port });
+  const again = await rig.connect(server);
   for (const [path, expected] of contents) {
     assert.deepEqual(await again.get(path), expected, `${path} is what was acknowledged`);
     assert.equal(await again.sizeOf(path), expected.length, `${path} is shown finished`);
@@ -69,8 +63,8 @@ test('after the database was restored to an hour ago files are whole, names are 
   const events = await rig.nextEvents(3);
   assert.equal(new Set([...lost, ...events].map((event) => event.id)).size, 6, 'new operations have new ids');
   for (const path of contents.keys()) {
-    const stored = await rig.store.stat(`ann${path}` as BlobName, AbortSignal.timeout(5000));
-    assert.equal(events.find((event) => event.data.path === path)?.data.blob.etag, stored?.etag);
+    const stored = await rig.stored(path);
+    assert.ok(stored !== undefined, path);
+    assert.equal(events.find((event) => event.data.path === path)?.data.blob.etag, stored.etag);
   }
-  again.end();
 });

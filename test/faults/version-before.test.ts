@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BlobName } from '@skiff/model/virtual-path';
+import { eventually } from '../support/eventually.ts';
 import { makeRunnable, PREVIOUS_COMMIT, unpackPrevious } from '../support/previous-version.ts';
 import type { ServerProcess } from '../support/sftp-server-process.ts';
 import { RESUME_FLAGS, SftpStatusError, SftpTestClient } from '../support/sftp-test-client.ts';
@@ -14,6 +15,7 @@ const MIB = 1024 * 1024;
 /** Longer than a lease and a round of the sweeper. */
 const LEASE_AND_MORE_MS = 22_000;
 const SETTLE_MS = 90_000;
+const TAKEOVER_MS = 30_000;
 const FILES = 24;
 
 let rig: FaultRig;
@@ -63,9 +65,9 @@ describe('beside servers of the version before, on the migrated schema,', () => 
       const dropped = await SftpTestClient.connect(one.byKey);
       await dropped.write(await dropped.open(name('resumed'), 'w'), content.subarray(0, 6 * MIB));
       dropped.destroy();
-      const staged = await until(async () => (await there.sizeOf(name('resumed'))) || undefined);
+      const staged = await eventually('a length to resume from', async () => (await there.sizeOf(name('resumed'))) || undefined, TAKEOVER_MS);
       assert.ok(staged >= MIB);
-      const handle = await until(() => there.open(name('resumed'), RESUME_FLAGS).catch(refused));
+      const handle = await eventually('a handle of the interrupted file', () => there.open(name('resumed'), RESUME_FLAGS).catch(refused), TAKEOVER_MS);
       await there.write(handle, content.subarray(staged), staged);
       await there.close(handle);
       assert.ok(content.equals(await here.get(name('resumed'))));
@@ -122,13 +124,4 @@ async function standing(blob: string): Promise<boolean> {
 function refused(error: unknown): undefined {
   if (!(error instanceof SftpStatusError)) throw error;
   return undefined;
-}
-
-async function until<Answer>(ask: () => Promise<Answer | undefined>): Promise<Answer> {
-  for (let waited = 0; ; waited += 250) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    assert.ok(waited < 30_000, 'nothing within 30 s');
-    await sleep(250);
-  }
 }

@@ -3,14 +3,14 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { newOperationId, samplePlan } from '@skiff/database/testing/sample-operation';
+import { instance, newOperationId, samplePlan } from '@skiff/database/testing/sample-operation';
 import { eventSchema } from '@skiff/model/event-reference';
 import { EVENT_TYPES } from '@skiff/model/event-types';
 import { isFileEvent, type SkiffEvent } from '@skiff/model/skiff-event';
-import { type InstanceId, lockKeyOf } from '@skiff/model/upload-state';
+import { lockKeyOf } from '@skiff/model/upload-state';
 import type { BlobName } from '@skiff/model/virtual-path';
 import { Compile } from 'typebox/compile';
-import { SftpTestClient } from '../support/sftp-test-client.ts';
+import { eventually } from '../support/eventually.ts';
 import { type ServerRig, startServerRig } from './server-rig.ts';
 
 /** Longer than an event takes that should not come. */
@@ -23,7 +23,7 @@ before(async () => {
 });
 after(() => rig.stop());
 
-async function select(eventTypes: readonly string[] | undefined): Promise<void> {
+function select(eventTypes: readonly string[] | undefined): void {
   const { eventTypes: _, ...settings } = rig.settings;
   rig.server.updateSettings(eventTypes === undefined ? settings : { ...settings, eventTypes: [...eventTypes] });
 }
@@ -65,7 +65,7 @@ test('unless told otherwise an endpoint tells of changes, and of no download and
 });
 
 test('a whole download, a part of one, and an empty file each have their event, and a look at the attributes has none', async () => {
-  await select(['dev.skiff.file.downloaded']);
+  select(['dev.skiff.file.downloaded']);
   const content = Buffer.alloc(3_000_000, 'abc');
   await put('/big', content);
   await put('/empty', '');
@@ -84,28 +84,25 @@ test('a whole download, a part of one, and an empty file each have their event, 
 });
 
 test('a download is complete when all bytes were sent in whatever order and the client closed it, and not when the connection broke off', async () => {
-  await select(['dev.skiff.file.downloaded']);
+  select(['dev.skiff.file.downloaded']);
   await put('/parts', Buffer.alloc(60_000, 'x'));
-  const client = await SftpTestClient.connect(rig.byKey);
-  try {
-    const shuffled = await client.open('/parts', 'r');
-    for (const offset of [40_000, 0, 20_000, 20_000]) await client.read(shuffled, offset, 20_000);
-    await client.close(shuffled);
-    const [whole] = (await expectTypes('dev.skiff.file.downloaded')).filter(isFileEvent);
-    assert.deepEqual([whole?.data.bytesSent, whole?.data.complete], [60_000, true]);
-    const broken = await client.open('/parts', 'r');
-    await client.read(broken, 0, 30_000);
-    await client.read(broken, 30_000, 30_000);
-    await client.close(await client.open('/parts', 'r'));
-  } finally {
-    client.destroy();
-  }
+  const client = await rig.connect();
+  const shuffled = await client.open('/parts', 'r');
+  for (const offset of [40_000, 0, 20_000, 20_000]) await client.read(shuffled, offset, 20_000);
+  await client.close(shuffled);
+  const [whole] = (await expectTypes('dev.skiff.file.downloaded')).filter(isFileEvent);
+  assert.deepEqual([whole?.data.bytesSent, whole?.data.complete], [60_000, true]);
+  const broken = await client.open('/parts', 'r');
+  await client.read(broken, 0, 30_000);
+  await client.read(broken, 30_000, 30_000);
+  await client.close(await client.open('/parts', 'r'));
+  client.destroy();
   const [lost] = (await expectTypes('dev.skiff.file.downloaded')).filter(isFileEvent);
   assert.deepEqual([lost?.data.bytesSent, lost?.data.complete], [60_000, false]);
 });
 
 test('recovery of an upload whose server died tells nobody either when its type is not selected', async () => {
-  await select(['dev.skiff.login.failed']);
+  select(['dev.skiff.login.failed']);
   const id = newOperationId();
   const plan = samplePlan(id, '/orphan');
   const blobName = 'ann/orphan' as BlobName;
@@ -113,20 +110,17 @@ test('recovery of an upload whose server died tells nobody either when its type 
   await rig.store.put(blobName, { parts: [Buffer.from('12345')], sizeBytes: 5 }, { metadata: plan.metadata, condition: { kind: 'absent' }, signal });
   const lockKeys = [lockKeyOf(rig.store.identity, blobName)];
   const common = { id, kind: 'upload', endpointId: rig.endpointId, username: 'ann', storage: rig.store.identity, blobName, lockKeys, priorEtag: null } as const;
-  const begun = await rig.log.begin({ ...common, owner: 'gone' as InstanceId, plan: { ...plan, blocks: [] } });
+  const begun = await rig.log.begin({ ...common, owner: instance('gone'), plan: { ...plan, blocks: [] } });
   assert.equal(begun.kind, 'begun');
   await rig.log.park({ id, epoch: begun.kind === 'begun' ? begun.epoch : 0 });
-  for (let waited = 0; (await rig.log.find(id))?.state === 'committing'; waited += 100) {
-    assert.ok(waited < 30_000, 'nobody has recovered it');
-    await sleep(100);
-  }
+  await eventually('its recovery', async () => (await rig.log.find(id))?.state !== 'committing', 30_000);
   assert.equal((await rig.log.find(id))?.state, 'published');
-  assert.equal(await rig.log.findByLock(lockKeyOf(rig.store.identity, blobName)), undefined);
+  assert.equal(await rig.operationOn('/orphan'), undefined);
   await expectTypes();
 });
 
 test('a login, a wrong password, an unknown user and an unknown key each have their event, without the password', async () => {
-  await select(['dev.skiff.login.succeeded', 'dev.skiff.login.failed']);
+  select(['dev.skiff.login.succeeded', 'dev.skiff.login.failed']);
   await sftp('ls');
   await rig.client.sftp({ ...rig.byPassword, credential: { password: 'sesame-open' } }, ['ls']);
   await rig.client.sftp({ ...rig.byPassword, username: 'nobody', credential: { password: 'sesame-open' } }, ['ls']);
@@ -145,22 +139,22 @@ test('a login, a wrong password, an unknown user and an unknown key each have th
 });
 
 test('a type that is not selected has no event and no row in the outbox, from the change of the setting on, and its lock is gone', async () => {
-  await select(['dev.skiff.file.removed']);
+  select(['dev.skiff.file.removed']);
   await put('/quiet', 'x');
   await put('/quiet', 'y');
   assert.equal((await rig.log.outboxStatus(rig.endpointId)).waiting, 0);
   await sftp('rm /quiet');
   await expectTypes('dev.skiff.file.removed');
-  await select([]);
+  select([]);
   await put('/quieter', 'x');
   await expectTypes();
-  await select(undefined);
+  select(undefined);
   await put('/quieter', 'z');
   await expectTypes('dev.skiff.file.uploaded');
 });
 
 test('every event that a server emits is valid against the JSON Schema of its type, and all types are emitted', async () => {
-  await select(EVENT_TYPES);
+  select(EVENT_TYPES);
   const schemas = new Map(EVENT_TYPES.map((type): [string, ReturnType<typeof Compile>] => [type, Compile(eventSchema(type))]));
   await put('/all', 'x');
   await sftp(`get /all ${join(rig.dir, 'all')}`, 'rename /all /all-2', 'rm /all-2', 'mkdir /all-3', 'rename /all-3 /all-4', 'rmdir /all-4');

@@ -8,7 +8,7 @@ import { verifyPassword } from '@skiff/credentials/password-hash';
 import { createInstanceRegistry } from '@skiff/database/mysql-instance-registry';
 import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
-import type { OperationLog } from '@skiff/database/operation-log';
+import type { OperationLog, OperationRow } from '@skiff/database/operation-log';
 import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
 import { createMemoryBus } from '@skiff/messaging/memory-bus';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
@@ -16,20 +16,24 @@ import type { FileEvent } from '@skiff/model/file-event';
 import { parseSkiffEvent } from '@skiff/model/parse-file-event';
 import type { UserRow } from '@skiff/model/resource-rows';
 import { isFileEvent, type SkiffEvent } from '@skiff/model/skiff-event';
-import type { InstanceId } from '@skiff/model/upload-state';
+import { type InstanceId, lockKeyOf } from '@skiff/model/upload-state';
+import type { BlobName } from '@skiff/model/virtual-path';
 import { type Clock, systemClock } from '@skiff/runtime/clock';
 import { noFailpoints } from '@skiff/runtime/failpoint';
 import { silentLogger } from '@skiff/runtime/logger';
 import { ByteBudget } from '@skiff/sftp-server/byte-budget';
 import { keepLease, type LiveLease } from '@skiff/sftp-server/lease';
 import { SftpServer } from '@skiff/sftp-server/sftp-server';
-import type { FileStore } from '@skiff/storage/file-store';
+import type { FileStore, StoredFile } from '@skiff/storage/file-store';
 import { createMemoryStore } from '@skiff/storage/memory';
+import { eventually } from '../support/eventually.ts';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
+import { SftpTestClient } from '../support/sftp-test-client.ts';
 import { makeAnn, testEndpoint } from '../support/test-endpoint.ts';
 
 const MIB = 1024 * 1024;
 const EVENT_TIMEOUT_MS = 5000;
+const STORE_TIMEOUT_MS = 10_000;
 
 export interface ServerRig {
   readonly dir: string;
@@ -47,6 +51,8 @@ export interface ServerRig {
   /** What the server was started with. */
   readonly settings: EndpointSettings;
   readonly endpointId: number;
+  /** Ann's row at first. */
+  readonly user: UserRow;
   /** Logs in as `ann` by key. */
   readonly byKey: Login;
   /** Logs in as `ann` by password. */
@@ -54,6 +60,16 @@ export interface ServerRig {
   /** Writes ann's row, or another user's. */
   putUser(change: Partial<UserRow>): Promise<void>;
   deleteUser(username: string): Promise<void>;
+  /** A session of ann's, or of a user who has just been put, with this server or another; the rig ends it. */
+  connect(server?: SftpServer, username?: string): Promise<SftpTestClient>;
+  /** What the store holds at a path of ann's. */
+  stored(path: string): Promise<StoredFile | undefined>;
+  /** Puts a file at a path of ann's, past all servers. Its text is the path, unless another is given. */
+  placeFile(path: string, text?: string): Promise<void>;
+  /** The unfinished operation that holds a path of ann's. */
+  operationOn(path: string): Promise<OperationRow | undefined>;
+  /** Opens a path of ann's and writes to it, until other servers can know of it: give it more than a small file. */
+  beginUpload(client: SftpTestClient, path: string, content: Buffer): Promise<Buffer>;
   /** A second server process's worth: own instance and lease, same endpoint, store and database. */
   startSecond(): Promise<SftpServer>;
   stop(): Promise<void>;
@@ -81,12 +97,10 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
   await resources.applyUsers(endpointId, [{ kind: 'put', row: ann.row }]);
   const settings = testEndpoint({ storage: { kind: 'local', path: '/' }, events: null, ...props.settings });
   const hostKeys = [generateHostKey().privateKey];
-  const servers: SftpServer[] = [];
-  const leases: LiveLease[] = [];
+  const started: { readonly server: SftpServer; readonly lease: LiveLease }[] = [];
   const startOne = async () => {
     const instance = `test-${randomBytes(4).toString('hex')}` as InstanceId;
     const live = await keepLease({ instance, mode: 'test', registry, clock, logger: silentLogger });
-    leases.push(live);
     const server = new SftpServer({
       settings,
       endpointId,
@@ -103,7 +117,7 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
       logger: silentLogger,
       failpoints: noFailpoints,
     });
-    servers.push(server);
+    started.push({ server, lease: live });
     await server.start({ port: 0, host: '127.0.0.1' });
     return { server, lease: live };
   };
@@ -122,10 +136,13 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
     if (events.length !== count) throw new Error(`${count} events were expected, ${events.length} came: ${events.map((event) => event.type).join(', ')}`);
     return events;
   };
+  const log = createOperationLog(database.database);
+  const clients: SftpTestClient[] = [];
+  const operationOn = (path: string) => log.findByLock(lockKeyOf(store.identity, `ann${path}`));
   return {
     dir,
     database,
-    log: createOperationLog(database.database),
+    log,
     store,
     nextSkiffEvents: next,
     nextEvents: async (count) => (await next(count)).filter(isFileEvent),
@@ -134,14 +151,34 @@ export async function startServerRig(props: RigProps = {}): Promise<ServerRig> {
     lease,
     settings,
     endpointId,
+    user: ann.row,
     ...ann.loginsTo(server.port),
     putUser: (change) => resources.applyUsers(endpointId, [{ kind: 'put', row: { ...ann.row, ...change } }]),
     deleteUser: (username) => resources.applyUsers(endpointId, [{ kind: 'delete', key: username }]),
+    connect: async (to = server, username = 'ann') => {
+      const session = await SftpTestClient.connectEventually({ ...ann.loginsTo(to.port).byKey, username });
+      clients.push(session);
+      return session;
+    },
+    stored: (path) => store.stat(`ann${path}` as BlobName, AbortSignal.timeout(STORE_TIMEOUT_MS)),
+    placeFile: async (path, text = path) => {
+      const bytes = Buffer.from(text);
+      const options = { metadata: { from: 'outside' }, signal: AbortSignal.timeout(STORE_TIMEOUT_MS) };
+      await store.put(`ann${path}` as BlobName, { parts: [bytes], sizeBytes: bytes.length }, options);
+    },
+    operationOn,
+    beginUpload: async (session, path, content) => {
+      const handle = await session.open(path, 'w');
+      await session.write(handle, content);
+      await eventually(`the operation of ${path}`, () => operationOn(path));
+      return handle;
+    },
     startSecond: async () => (await startOne()).server,
     stop: async () => {
+      for (const session of clients) session.destroy();
       await consumer.stop(AbortSignal.timeout(1000));
-      await Promise.all(servers.map((one) => one.stop({ graceMs: 0 })));
-      await Promise.all(leases.map((one) => one.release()));
+      await Promise.all(started.map((one) => one.server.stop({ graceMs: 0 })));
+      await Promise.all(started.map((one) => one.lease.release()));
       await store.close();
       await database.close();
       await rm(dir, { recursive: true, force: true });

@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { generateHostKey } from '@skiff/credentials/host-key';
 import { migrate } from '@skiff/database/migrate';
 import { openTestDatabase } from '@skiff/database/testing';
 import { silentLogger } from '@skiff/runtime/logger';
+import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { SkiffProcess } from '../support/skiff-process.ts';
 import { testEndpoint } from '../support/test-endpoint.ts';
@@ -32,11 +32,7 @@ async function statusOf(healthPort: number, path: string): Promise<number | unde
 }
 
 async function becomes(healthPort: number, path: string, status: number): Promise<void> {
-  const startedAt = performance.now();
-  while ((await statusOf(healthPort, path)) !== status) {
-    assert.ok(performance.now() - startedAt < TIMEOUT_MS, `${path} did not become ${status}`);
-    await sleep(50);
-  }
+  await eventually(`${path} is ${status}`, async () => (await statusOf(healthPort, path)) === status, TIMEOUT_MS);
 }
 
 for (const mode of ['sftp-server', 'router'] as const) {

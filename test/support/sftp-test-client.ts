@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import ssh2, { type ConnectConfig, type SFTPWrapper } from 'ssh2';
+import { eventually } from './eventually.ts';
 import type { Login } from './openssh-client.ts';
 
 const CONNECT_TIMEOUT_MS = 20_000;
@@ -15,6 +16,11 @@ export class SftpStatusError extends Error {
     this.name = 'SftpStatusError';
     this.status = status;
   }
+}
+
+/** For `assert.rejects`: the server's answer, with a reason like this. */
+export function refusedWith(reason: RegExp): (error: unknown) => boolean {
+  return (error) => error instanceof SftpStatusError && reason.test(error.message);
 }
 
 /** The connection is gone: what was not answered is unknown. */
@@ -55,6 +61,11 @@ export class SftpTestClient {
       client.destroy();
       throw error;
     }
+  }
+
+  /** Tries until a server lets them in, that may not have heard of its user yet. @throws {Error} when it does not in time. */
+  static connectEventually(login: Login, withinMs = 30_000): Promise<SftpTestClient> {
+    return eventually(`a login of ${login.username}`, () => SftpTestClient.connect(login).catch(ifLost), withinMs);
   }
 
   /** Resolves when the connection is gone, whoever ended it. */
@@ -164,6 +175,17 @@ export class SftpTestClient {
     }
     return Promise.race([promise, this.#lost]);
   }
+}
+
+/** Whether a login is let in now. */
+export async function letsIn(login: Login): Promise<boolean> {
+  const client = await SftpTestClient.connect(login).catch(ifLost);
+  client?.end();
+  return client !== undefined;
+}
+
+function ifLost(error: unknown): undefined {
+  if (!(error instanceof ConnectionLostError)) throw error;
 }
 
 function toStatus(error: Error): Error {

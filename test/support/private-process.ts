@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { endWithUs } from './end-with-us.ts';
 
 export interface PrivateProcess {
   /** What it has printed, for messages of failed tests. */
@@ -23,14 +24,13 @@ export function startPrivateProcess(command: string, args: readonly string[], en
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     process.kill(-child.pid, signal);
   };
-  const onExit = (): void => signalGroup('SIGKILL');
-  process.once('exit', onExit);
+  const forget = endWithUs(() => signalGroup('SIGKILL'));
   const end = async (signal: NodeJS.Signals, graceMs: number): Promise<void> => {
     const timer = setTimeout(() => signalGroup('SIGKILL'), graceMs);
     signalGroup(signal);
     await exited;
     clearTimeout(timer);
-    process.removeListener('exit', onExit);
+    forget();
   };
   return { output: () => output, exited, stop: (graceMs = 10_000) => end('SIGTERM', graceMs), kill: () => end('SIGKILL', 1000) };
 }

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MALLOC_SETTINGS } from '@skiff/skiff/malloc-settings';
 import { nodeFlagsOf } from '@skiff/skiff/node-flags';
+import { endWithUs } from './end-with-us.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../packages/skiff/src/main.ts');
 const STOP_TIMEOUT_MS = 20_000;
@@ -43,6 +44,10 @@ export class SkiffProcess {
     this.#child.on('error', (error) => {
       this.#stderr += error.message;
     });
+    this.#child.once(
+      'exit',
+      endWithUs(() => this.#child.kill('SIGKILL')),
+    );
     this.#child.stderr?.on('data', (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString()).slice(-16_384);
     });

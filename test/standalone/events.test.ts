@@ -11,6 +11,7 @@ import { parseSkiffEvent } from '@skiff/model/parse-file-event';
 import type { SkiffEvent } from '@skiff/model/skiff-event';
 import { Compile } from 'typebox/compile';
 import { type Azure, startAzure } from '../emulators/azure.ts';
+import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { type HttpInbox, startHttpInbox } from '../support/http-inbox.ts';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
@@ -92,13 +93,6 @@ function delivered(path: string): readonly SkiffEvent[] {
 
 const typesAt = (path: string): readonly string[] => delivered(path).map((event) => event.type);
 
-async function until(what: string, holds: () => boolean): Promise<void> {
-  for (let waited = 0; !holds(); waited += 50) {
-    assert.ok(waited < DELIVERED_WITHIN_MS, `${what}; came: ${typesAt('/all').join(', ')}`);
-    await sleep(50);
-  }
-}
-
 async function sftp(...batch: readonly string[]): Promise<void> {
   const { exitCode, stderr } = await client.sftp(login, batch);
   assert.equal(exitCode, 0, stderr);
@@ -111,7 +105,7 @@ test('an upload, a download and a refused login reach the application, and what 
   const stranger = await client.generateKey('id_stranger');
   assert.notEqual((await client.sftp({ ...login, credential: { keyFile: stranger.keyFile } }, ['ls'])).exitCode, 0);
   const expected = ['dev.skiff.file.downloaded', 'dev.skiff.file.uploaded', 'dev.skiff.login.failed'];
-  await until('three events', () => typesAt('/all').length >= 3 && typesAt('/wrong').length >= 1 && typesAt('/paths').length >= 2);
+  await eventually('three events', () => typesAt('/all').length >= 3 && typesAt('/wrong').length >= 1 && typesAt('/paths').length >= 2, DELIVERED_WITHIN_MS);
   await sleep(QUIET_MS);
   assert.deepEqual(typesAt('/all').toSorted(), expected);
   assert.deepEqual(typesAt('/wrong'), ['dev.skiff.login.failed']);
@@ -129,7 +123,7 @@ test('a change of the selection holds without a restart, and every event is vali
     await sftp(`mkdir /dir-${index}`);
     await sleep(500);
   }
-  await until('a login', () => typesAt('/all').includes('dev.skiff.login.succeeded'));
+  await eventually('a login', () => typesAt('/all').includes('dev.skiff.login.succeeded'), DELIVERED_WITHIN_MS);
   assert.equal((await fetchMetrics()).match(/^process_start_time_seconds (.*)$/m)?.[1], startedAt);
   const schemas = new Map(EVENT_TYPES.map((type): [string, ReturnType<typeof Compile>] => [type, Compile(eventSchema(type))]));
   for (const event of delivered('/all')) assert.ok(schemas.get(event.type)?.Check(event), JSON.stringify(event));
@@ -137,10 +131,7 @@ test('a change of the selection holds without a restart, and every event is vali
 
 test('the metrics tell of the outbox, of drops and of deliveries', async () => {
   // The outbox is looked at every five seconds.
-  for (let waited = 0; valueIn(await fetchMetrics(), 'skiff_outbox_events') !== 0; waited += 250) {
-    assert.ok(waited < DELIVERED_WITHIN_MS, 'the outbox is not empty');
-    await sleep(250);
-  }
+  await eventually('an empty outbox', async () => valueIn(await fetchMetrics(), 'skiff_outbox_events') === 0, DELIVERED_WITHIN_MS);
   const text = await fetchMetrics();
   assert.equal(valueIn(text, 'skiff_outbox_oldest_age_seconds'), 0);
   assert.ok(valueIn(text, 'skiff_outbox_read_age_seconds') < 30);

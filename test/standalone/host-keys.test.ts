@@ -4,11 +4,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { generateHostKey } from '@skiff/credentials/host-key';
 import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
 import type { HostKeyStatus } from '@skiff/model/host-key';
 import { readStatusFile } from '@skiff/operator/status-file';
+import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
 import { SkiffProcess } from '../support/skiff-process.ts';
@@ -39,17 +39,14 @@ before(async () => {
     env: { SKIFF_DATABASE_URL: database.url.reveal(), SKIFF_LISTEN_HOST: '127.0.0.1', SKIFF_DRAIN_GRACE_SECONDS: '1' },
   });
   await skiff.waitFor('listening server', (line) => line.msg === 'SFTP server listening', TIMEOUT_MS);
-  const startedAt = performance.now();
   // The server listens before it has heard of its users.
-  for (let result = await client.sftp(login, ['ls']); result.exitCode !== 0; result = await client.sftp(login, ['ls'])) {
-    assert.ok(performance.now() - startedAt < TIMEOUT_MS, result.stderr);
-    await sleep(200);
-  }
+  await eventually('a login', async () => (await client.sftp(login, ['ls'])).exitCode === 0, TIMEOUT_MS);
 });
 after(async () => {
-  assert.equal(await skiff.stop(), 0);
-  await database.close();
+  const exitCode = await skiff?.stop();
+  await database?.close();
   await rm(dir, { recursive: true, force: true });
+  assert.equal(exitCode, 0);
 });
 
 /** YAML is a superset of JSON. */
@@ -71,14 +68,13 @@ async function statusOf(): Promise<{ readonly hostKeys: readonly HostKeyStatus[]
 
 /** Waits until the status shows these keys, as `name state`. */
 async function untilShown(...expected: readonly string[]): Promise<readonly HostKeyStatus[]> {
-  const startedAt = performance.now();
-  for (;;) {
+  const wanted = expected.toSorted().join();
+  const ask = async () => {
     const { hostKeys } = await statusOf();
-    const seen = hostKeys.map(({ name, state }) => `${name} ${state}`).sort();
-    if (seen.join() === [...expected].sort().join()) return hostKeys;
-    assert.ok(performance.now() - startedAt < TIMEOUT_MS, `${seen.join()} is not ${expected.join()}\n${skiff.describe()}`);
-    await sleep(100);
-  }
+    const seen = hostKeys.map(({ name, state }) => `${name} ${state}`);
+    return seen.sort().join() === wanted && hostKeys;
+  };
+  return eventually(`the status shows ${wanted}`, ask, TIMEOUT_MS);
 }
 
 /** A partner whose client knows these keys and accepts no others. */
@@ -121,7 +117,7 @@ test('a rotation: partners are given the next key first, and none of them, and n
     ['ls', `!touch ${opened}`, `!while [ ! -e ${flag} ]; do sleep 0.1; done`, 'put /etc/hostname', 'ls'],
     AbortSignal.timeout(2 * TIMEOUT_MS),
   );
-  while (!existsSync(opened)) await sleep(50);
+  await eventually('the session', () => existsSync(opened), TIMEOUT_MS);
   await writeEndpoint([
     { name: 'ed25519', state: 'Retired' },
     { name: 'y27', state: 'Active' },

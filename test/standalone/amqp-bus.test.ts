@@ -13,7 +13,7 @@ import { freePort } from '../support/free-port.ts';
 import { type HttpInbox, startHttpInbox } from '../support/http-inbox.ts';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
 import { type PrivateRabbitMq, startPrivateRabbitMq } from '../support/private-rabbitmq.ts';
-import { SkiffProcess } from '../support/skiff-process.ts';
+import { SkiffProcess, servesUsers } from '../support/skiff-process.ts';
 import { testEndpoint } from '../support/test-endpoint.ts';
 
 const PASSWORD = 'p4ss word';
@@ -100,7 +100,7 @@ describe('an endpoint whose event bus is an AMQP 1.0 broker', () => {
   it('stores files while its broker lets nobody in, says why it waits, and sends their events once the Secret is right', async () => {
     const running = start(['standalone', '--manifests', join(dir, 'manifests'), '--state', join(dir, 'state')]);
     await running.waitFor('condition', (line) => line.msg === 'condition changed' && line.reason === 'SecretNotFound' && line.condition === 'ResolvedRefs');
-    await running.waitFor('listening server', (line) => line.msg === 'SFTP server listening');
+    await running.waitFor('ann', servesUsers(1), 60_000);
     await upload('early.txt');
     await running.waitFor('reason', (line) => JSON.stringify(line).includes('password has not reached this process: Secret broker, key password'));
     await writeFile(join(dir, 'manifests', 'secret.yaml'), secret('wrong'));

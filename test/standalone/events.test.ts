@@ -15,7 +15,7 @@ import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { type HttpInbox, startHttpInbox } from '../support/http-inbox.ts';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
-import { SkiffProcess } from '../support/skiff-process.ts';
+import { SkiffProcess, servesUsers } from '../support/skiff-process.ts';
 
 const QUEUE = 'events';
 /** Generous: every part runs on one busy machine. */
@@ -62,6 +62,7 @@ before(async () => {
   });
   stops.push(() => skiff.kill());
   await skiff.waitFor('routes', (line) => line.msg === 'routes in force changed', 60_000);
+  await skiff.waitFor('ann', servesUsers(1), 60_000);
 });
 after(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();

@@ -11,7 +11,7 @@ import { readStatusFile } from '@skiff/operator/status-file';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { type Login, OpenSshClient } from '../support/openssh-client.ts';
-import { SkiffProcess } from '../support/skiff-process.ts';
+import { SkiffProcess, servesUsers } from '../support/skiff-process.ts';
 
 const TIMEOUT_MS = 30_000;
 
@@ -38,9 +38,7 @@ before(async () => {
     args: ['standalone', '--manifests', join(dir, 'manifests'), '--state', join(dir, 'state')],
     env: { SKIFF_DATABASE_URL: database.url.reveal(), SKIFF_LISTEN_HOST: '127.0.0.1', SKIFF_DRAIN_GRACE_SECONDS: '1' },
   });
-  await skiff.waitFor('listening server', (line) => line.msg === 'SFTP server listening', TIMEOUT_MS);
-  // The server listens before it has heard of its users.
-  await eventually('a login', async () => (await client.sftp(login, ['ls'])).exitCode === 0, TIMEOUT_MS);
+  await skiff.waitFor('ann', servesUsers(1), TIMEOUT_MS);
 });
 after(async () => {
   const exitCode = await skiff?.stop();

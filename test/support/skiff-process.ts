@@ -136,6 +136,11 @@ export class SkiffProcess {
   }
 }
 
+/** The line by which a server says that it knows so many users: it listens before it has heard of them. */
+export function servesUsers(count: number): (line: LogLine) => boolean {
+  return ({ msg, users }) => (msg === 'SFTP server listening' || msg === 'users changed') && users === count;
+}
+
 function parseLine(text: string): LogLine | undefined {
   try {
     const value: unknown = JSON.parse(text);

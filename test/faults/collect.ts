@@ -3,6 +3,7 @@ import { parseFileEvent } from '@skiff/model/parse-file-event';
 import { UPLOAD_METADATA_KEY } from '@skiff/model/upload-state';
 import type { BlobName } from '@skiff/model/virtual-path';
 import { sql } from 'kysely';
+import { inLanes } from '../support/lanes.ts';
 import { attemptOf } from './content.ts';
 import type { FaultRig } from './fault-rig.ts';
 import type { Arrival, Attempt, History, LoggedOperation, Version } from './history.ts';
@@ -74,15 +75,11 @@ export async function collect(
   seen: { readonly attempts: readonly Attempt[]; readonly readings?: readonly Version[] },
 ): Promise<History> {
   const prefix = `${directory}/`;
-  const names = [...(await namesBelow(rig, directory))];
   const versions: Version[] = [];
-  const work = async () => {
-    for (let name = names.pop(); name !== undefined; name = names.pop()) {
-      const version = await readVersion(rig, name);
-      if (version !== undefined) versions.push(version);
-    }
-  };
-  await Promise.all(Array.from({ length: READERS }, work));
+  await inLanes(READERS, await namesBelow(rig, directory), async (name) => {
+    const version = await readVersion(rig, name);
+    if (version !== undefined) versions.push(version);
+  });
   const arrivals = rig.inbox.received.map((received) => toArrival(received.path, received.body)).filter((arrival) => arrival?.blob.startsWith(prefix) === true);
   const rows = await rig.database.database.queries
     .selectFrom('operations')

@@ -1,42 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { BlobName } from '@skiff/model/virtual-path';
-import { silentLogger } from '@skiff/runtime/logger';
-import { Secret } from '@skiff/runtime/secret';
-import { createAzureBlobStore } from '@skiff/storage/azure-blob';
-import type { FileStore } from '@skiff/storage/file-store';
-import { AZURITE_ACCOUNT, AZURITE_KEY, type Azurite, startAzurite } from '../emulators/azurite.ts';
-import { makeCertificates } from '../emulators/certificates.ts';
-
-let dir: string;
-let azurite: Azurite;
-let store: FileStore;
-before(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'skiff-blocks-'));
-  const certificates = await makeCertificates(dir);
-  azurite = await startAzurite({ certificates, containers: ['files'] });
-  store = createAzureBlobStore({
-    accountUrl: azurite.blobEndpoint,
-    container: 'files',
-    credential: { accountName: AZURITE_ACCOUNT, accountKey: new Secret(AZURITE_KEY) },
-    logger: silentLogger,
-    ca: certificates.ca,
-  });
-});
-after(async () => {
-  await store.close();
-  await azurite.stop();
-  await rm(dir, { recursive: true, force: true });
-});
+import { TEST_STORES } from '../support/test-stores.ts';
 
 /**
  * Azure may drop them (docs/unverified.md); an overwrite whose old version is deleted ends truthfully either way: committed
  * whole, or refused for its missing blocks.
  */
-test('Azurite no longer lists what was staged before Delete Blob, and commits it all the same', async () => {
+test('Azurite no longer lists what was staged before Delete Blob, and commits it all the same', async (t) => {
+  const { store, dispose } = await TEST_STORES.Azurite();
+  t.after(dispose);
   const name = 'file' as BlobName;
   const signal = AbortSignal.timeout(20_000);
   const content = { parts: [Buffer.from('block')], sizeBytes: 5 };

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createOperationLog } from '@skiff/database/mysql-operation-log';
@@ -16,7 +16,6 @@ import { startTcpGate, type TcpGate } from '../router/tcp-gate.ts';
 import { type HttpInbox, startHttpInbox } from '../support/http-inbox.ts';
 import { OpenSshClient } from '../support/openssh-client.ts';
 import { prepareServerSite, type ServerSite } from '../support/sftp-server-process.ts';
-import { SkiffProcess } from '../support/skiff-process.ts';
 
 const CONTAINER = 'files';
 const QUEUE = 'events';
@@ -28,8 +27,6 @@ export interface FaultRigProps {
   readonly duplicateWindowMs?: number;
   /** HTTP targets that every event matches. Default 1. */
   readonly targets?: number;
-  /** Without routers, for scenarios that look at rows and blobs only. */
-  readonly router?: boolean;
 }
 
 /** Everything between partners and applications in processes of its own, with gates where faults come in. */
@@ -89,10 +86,8 @@ export async function startFaultRig(props: FaultRigProps = {}): Promise<FaultRig
     const routes = targets.map((name) => ({ name, http: { url: `${inbox.url}/${name}` } }));
     const resources = createResourceRepository(database.database);
     await resources.applyRoutes(site.endpointId, [{ kind: 'put', row: { namespace: 'default', name: 'all', uid: 'uid-all', match: null, targets: routes } }]);
-    if (props.router !== false) {
-      const router = await startRouter({ dir, site, env: { ...azure.env, ...storageEnv }, databaseUrl: database.url });
-      stops.push(() => router.kill());
-    }
+    // Past the gate: it is the servers' way to the database that is cut.
+    await site.startRouter({ SKIFF_DATABASE_URL: database.url.reveal() });
     const blobs = createAzureBlobStore({
       accountUrl: account.url,
       container: CONTAINER,
@@ -106,27 +101,4 @@ export async function startFaultRig(props: FaultRigProps = {}): Promise<FaultRig
     await stop();
     throw error;
   }
-}
-
-interface RouterParts {
-  readonly dir: string;
-  readonly site: ServerSite;
-  readonly env: Readonly<Record<string, string>>;
-  readonly databaseUrl: Secret<string>;
-}
-
-async function startRouter({ dir, site, env, databaseUrl }: RouterParts): Promise<SkiffProcess> {
-  const settingsFile = join(dir, 'router-endpoint.json');
-  await writeFile(settingsFile, JSON.stringify(site.settings));
-  const router = new SkiffProcess({
-    args: ['router'],
-    env: {
-      ...env,
-      SKIFF_DATABASE_URL: databaseUrl.reveal(),
-      SKIFF_ENDPOINT_FILE: settingsFile,
-      SKIFF_ALLOWED_TARGET_RANGES: '127.0.0.0/8',
-    },
-  });
-  await router.waitFor('routes', (line) => line.msg === 'routes in force changed', 30_000);
-  return router;
 }

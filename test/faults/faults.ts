@@ -4,8 +4,8 @@
  */
 import { parseArgs } from 'node:util';
 import { Checks } from '../support/checks.ts';
+import { Random } from '../support/random.ts';
 import { type FaultRig, startFaultRig } from './fault-rig.ts';
-import { Random } from './random.ts';
 import { crashPoints } from './scenarios/crash-points.ts';
 import { directoryRenames } from './scenarios/directory-renames.ts';
 import { nameChanges } from './scenarios/name-changes.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { Random } from '../support/random.ts';
 import { settle } from './collect.ts';
 import { type FaultRig, startFaultRig } from './fault-rig.ts';
-import { Random } from './random.ts';
 import type { RenamedTree } from './renamed-tree.ts';
 import { killRename, problemsOf } from './scenarios/directory-renames.ts';
 

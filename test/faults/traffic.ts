@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Login } from '../support/openssh-client.ts';
+import type { Random } from '../support/random.ts';
 import { SftpStatusError, SftpTestClient } from '../support/sftp-test-client.ts';
 import { contentOf } from './content.ts';
 import type { Attempt } from './history.ts';
-import type { Random } from './random.ts';
 
 export interface UploadPlan {
   readonly path: string;

@@ -7,16 +7,13 @@ import type { OperationLog } from '@skiff/database/operation-log';
 import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
 import type { FileEvent } from '@skiff/model/file-event';
 import { parseFileEvent } from '@skiff/model/parse-file-event';
-import { silentLogger } from '@skiff/runtime/logger';
-import { Secret } from '@skiff/runtime/secret';
-import { createAzureBlobStore } from '@skiff/storage/azure-blob';
 import type { FileStore } from '@skiff/storage/file-store';
 import { type Azure, startAzure } from '../emulators/azure.ts';
-import { AZURITE_ACCOUNT, AZURITE_KEY } from '../emulators/azurite.ts';
+import { AZURITE_ACCOUNT } from '../emulators/azurite.ts';
 import { type HttpInbox, startHttpInbox } from '../support/http-inbox.ts';
 import { OpenSshClient } from '../support/openssh-client.ts';
 import { prepareServerSite, type ServerSite } from '../support/sftp-server-process.ts';
-import { SkiffProcess } from '../support/skiff-process.ts';
+import { openAzuriteContainer } from '../support/test-stores.ts';
 
 const CONTAINER = 'files';
 const QUEUE = 'events';
@@ -32,7 +29,6 @@ export interface MainJobRig {
   readonly inbox: HttpInbox;
   /** The container, as the application sees it. */
   readonly blobs: FileStore;
-  startRouter(env?: Readonly<Record<string, string>>): Promise<SkiffProcess>;
   /** Events that the application was sent, in order of arrival, doubles included. */
   delivered(): readonly FileEvent[];
   stop(): Promise<void>;
@@ -56,7 +52,7 @@ export async function startMainJobRig(ordering: 'None' | 'PerPath' = 'None'): Pr
     const site = await prepareServerSite({
       dir: join(dir, 'site'),
       databaseUrl: database.url,
-      storage: { kind: 'azureBlob', account: 'devstoreaccount1', container: CONTAINER, prefix: '', endpoint: azure.blobEndpoint },
+      storage: { kind: 'azureBlob', account: AZURITE_ACCOUNT, container: CONTAINER, prefix: '', endpoint: azure.blobEndpoint },
       events: { kind: 'serviceBus', ...azure.serviceBusAddress, queue: QUEUE, ordering },
       env: azure.env,
       client,
@@ -65,14 +61,7 @@ export async function startMainJobRig(ordering: 'None' | 'PerPath' = 'None'): Pr
     const resources = createResourceRepository(database.database);
     const targets = [{ name: 'inbox', http: { url: `${inbox.url}/files` } }];
     await resources.applyRoutes(site.endpointId, [{ kind: 'put', row: { namespace: 'default', name: 'inbox', uid: 'uid-inbox', match: null, targets } }]);
-    const { ca } = azure.certificates;
-    const blobs = createAzureBlobStore({
-      accountUrl: azure.blobEndpoint,
-      container: CONTAINER,
-      credential: { accountName: AZURITE_ACCOUNT, accountKey: new Secret(AZURITE_KEY) },
-      logger: silentLogger,
-      ca,
-    });
+    const blobs = openAzuriteContainer({ blobEndpoint: azure.blobEndpoint, container: CONTAINER, ca: azure.certificates.ca });
     stops.push(() => blobs.close());
     return {
       dir,
@@ -83,21 +72,6 @@ export async function startMainJobRig(ordering: 'None' | 'PerPath' = 'None'): Pr
       client,
       inbox,
       blobs,
-      startRouter: async (env = {}) => {
-        const router = new SkiffProcess({
-          args: ['router'],
-          env: {
-            ...azure.env,
-            SKIFF_DATABASE_URL: database.url.reveal(),
-            SKIFF_ENDPOINT_FILE: join(dir, 'site', 'endpoint-1.json'),
-            SKIFF_ALLOWED_TARGET_RANGES: '127.0.0.0/8',
-            ...env,
-          },
-        });
-        stops.push(() => router.kill());
-        await router.waitFor('routes', (line) => line.msg === 'routes in force changed', 30_000);
-        return router;
-      },
       delivered: () => inbox.received.map((received) => parseFileEvent(JSON.parse(received.body))).filter((event) => event !== undefined),
       stop,
     };

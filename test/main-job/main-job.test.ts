@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventSchema } from '@skiff/model/event-reference';
 import type { BlobName } from '@skiff/model/virtual-path';
 import { Compile } from 'typebox/compile';
 import { eventually } from '../support/eventually.ts';
 import type { ServerProcess } from '../support/sftp-server-process.ts';
+import type { SkiffProcess } from '../support/skiff-process.ts';
 import { type MainJobRig, startMainJobRig } from './main-job-rig.ts';
 
 const FILES = 1000;
@@ -22,7 +23,7 @@ after(() => rig.stop());
 
 test(`${FILES} files of 4 KiB are ${FILES} blobs, ${FILES} unique events and ${FILES} deliveries`, async (t) => {
   const server = await rig.site.start();
-  const router = await rig.startRouter();
+  const router = await rig.site.startRouter();
   const dir = join(rig.dir, 'small');
   await mkdir(dir);
   for (let index = 0; index < FILES; index++) await writeFile(join(dir, `f${index}`), randomBytes(4096));
@@ -52,48 +53,58 @@ test(`${FILES} files of 4 KiB are ${FILES} blobs, ${FILES} unique events and ${F
   assert.equal(await router.stop(), 0);
 });
 
-/** Kills a server at a failpoint while it closes an upload; another one goes on. */
-async function killedAt(failpoint: string, path: string): Promise<void> {
-  const victim: ServerProcess = await rig.site.start({ SKIFF_FAILPOINTS: `${failpoint}=kill` });
-  const local = join(rig.dir, 'killed');
-  await writeFile(local, randomBytes(100_000));
-  const result = await rig.client.sftp(victim.byKey, [`put ${local} ${path}`]);
-  assert.notEqual(result.exitCode, 0, 'the client must not be told that an unfinished upload succeeded');
-  await eventually('the death of the server', () => !victim.process.running, 5000);
-}
+describe('kill -9 of a server while it closes an upload', () => {
+  const delivered = (path: string) => rig.delivered().filter((event) => event.data.path === path);
+  const stored = (path: string) => rig.blobs.stat(`ann${path}` as BlobName, AbortSignal.timeout(5000));
+  let router: SkiffProcess;
+  let successor: ServerProcess;
 
-test('kill -9 between blob commit and publish: after a restart the event is delivered, once', async (t) => {
-  const router = await rig.startRouter();
-  await killedAt('upload.blobCommitted', '/killed-1');
-  const startedAt = performance.now();
-  assert.equal(rig.delivered().filter((event) => event.data.path === '/killed-1').length, 0);
-  const server = await rig.site.start();
-  await eventually('the delivery', () => rig.delivered().some((event) => event.data.path === '/killed-1'), 60_000);
-  t.diagnostic(`delivered ${Math.round(performance.now() - startedAt)} ms after the restart`);
-  const [event] = rig.delivered().filter((one) => one.data.path === '/killed-1');
-  const blob = await rig.blobs.stat('ann/killed-1' as BlobName, AbortSignal.timeout(5000));
-  assert.equal(event?.data.blob.etag, blob?.etag);
-  await sleep(1500);
-  assert.equal(rig.delivered().filter((one) => one.data.path === '/killed-1').length, 1);
-  await server.process.stop();
-  await router.stop();
-});
+  /** Each at its point, all at once: what takes the time is waiting for the leases of the dead. */
+  before(async () => {
+    router = await rig.site.startRouter();
+    await Promise.all([
+      killedAt('upload.blobCommitted', '/blob-committed'),
+      killedAt('upload.committed', '/row-committed'),
+      killedAt('upload.committing', '/committing'),
+    ]);
+    assert.deepEqual([...delivered('/blob-committed'), ...delivered('/committing')], []);
+    assert.equal(await stored('/committing'), undefined);
+    successor = await rig.site.start();
+  });
+  after(async () => {
+    await successor.process.stop();
+    await router.stop();
+  });
 
-test('kill -9 after the row is committed and before the event is sent: it is delivered', async () => {
-  const router = await rig.startRouter();
-  await killedAt('upload.committed', '/killed-2');
-  const server = await rig.site.start();
-  await eventually('the delivery', () => rig.delivered().some((event) => event.data.path === '/killed-2'), 60_000);
-  await server.process.stop();
-  await router.stop();
-});
+  async function killedAt(failpoint: string, path: string): Promise<void> {
+    const victim = await rig.site.start({ SKIFF_FAILPOINTS: `${failpoint}=kill` });
+    const local = join(rig.dir, failpoint);
+    await writeFile(local, randomBytes(100_000));
+    const result = await rig.client.sftp(victim.byKey, [`put ${local} ${path}`]);
+    assert.notEqual(result.exitCode, 0, 'the client must not be told that an unfinished upload succeeded');
+    await victim.process.ended(10_000);
+  }
 
-test('kill -9 before the blob is committed: no blob, no event, and the name is free again', async () => {
-  await killedAt('upload.committing', '/killed-3');
-  const server = await rig.site.start();
-  const local = join(rig.dir, 'again');
-  await writeFile(local, 'again');
-  assert.equal(await rig.blobs.stat('ann/killed-3' as BlobName, AbortSignal.timeout(5000)), undefined);
-  await eventually('a second upload', async () => (await rig.client.sftp(server.byKey, [`put ${local} /killed-3`])).exitCode === 0, 60_000);
-  await server.process.stop();
+  test('between blob commit and publish: after a restart the event is delivered, once', async (t) => {
+    const startedAt = performance.now();
+    await eventually('the delivery', () => delivered('/blob-committed').length > 0, 60_000);
+    t.diagnostic(`delivered ${Math.round(performance.now() - startedAt)} ms after the restart`);
+    await sleep(1500);
+    const [event, ...others] = delivered('/blob-committed');
+    assert.deepEqual(others, []);
+    assert.equal(event?.data.blob.etag, (await stored('/blob-committed'))?.etag);
+  });
+
+  test('after the row is committed and before the event is sent: it is delivered', async () => {
+    await eventually('the delivery', () => delivered('/row-committed').length > 0, 60_000);
+  });
+
+  test('before the blob is committed: no blob, no event, and the name is free again', async () => {
+    const local = join(rig.dir, 'again');
+    await writeFile(local, 'again');
+    await eventually('a second upload', async () => (await rig.client.sftp(successor.byKey, [`put ${local} /committing`])).exitCode === 0, 60_000);
+    await eventually('its delivery', () => delivered('/committing').length > 0, 60_000);
+    const sizes = delivered('/committing').map((event) => event.data.sizeBytes);
+    assert.deepEqual(sizes, ['again'.length]);
+  });
 });

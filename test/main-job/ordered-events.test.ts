@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { parseFileEvent } from '@skiff/model/parse-file-event';
+import { eventually } from '../support/eventually.ts';
 import { SftpTestClient } from '../support/sftp-test-client.ts';
 import { type MainJobRig, startMainJobRig } from './main-job-rig.ts';
 
@@ -21,7 +22,7 @@ interface Attempt {
 
 let rig: MainJobRig;
 const attempts: Attempt[] = [];
-const seen = new Map<string, number>();
+const seen = new Set<string>();
 
 /** An application that now and then refuses an event at first. */
 const application = createServer((request, response) => {
@@ -33,7 +34,7 @@ const application = createServer((request, response) => {
     assert.ok(event?.sequence !== undefined);
     const { path } = event.data;
     const first = !seen.has(event.id);
-    if (first) seen.set(event.id, [...seen.keys()].length);
+    seen.add(event.id);
     const refused = path === PATH && first && attempts.filter((one) => one.path === PATH && one.accepted).length % REFUSED_EVERY === 2;
     attempts.push({ path, sequence: event.sequence, accepted: !refused });
     response.writeHead(refused ? 503 : 204).end();
@@ -58,23 +59,17 @@ after(async () => {
 
 const accepted = (path: string): readonly string[] => attempts.filter((one) => one.path === path && one.accepted).map(({ sequence }) => sequence);
 
-async function put(client: SftpTestClient, path: string, content: string): Promise<void> {
-  const handle = await client.open(path, 'w');
-  await client.write(handle, Buffer.from(content));
-  await client.close(handle);
-}
-
 test('every target gets the events of a path in order, over two servers, two routers, refusals, lost links and killed processes', {
   timeout: 240_000,
 }, async () => {
   const [one, two] = await Promise.all([rig.site.start(), rig.site.start()]);
-  const [first] = await Promise.all([rig.startRouter(), rig.startRouter()]);
+  const [first] = await Promise.all([rig.site.startRouter(), rig.site.startRouter()]);
   const clients = await Promise.all([SftpTestClient.connect(one.byKey), SftpTestClient.connect(two.byKey)]);
   const [left, right] = clients;
   assert.ok(left && right);
   for (let i = 0; i < OVERWRITES; i++) {
-    await put(i % 2 === 0 ? left : right, PATH, `version ${i}`);
-    await put(left, `/other-${i % 4}.txt`, `version ${i}`);
+    await (i % 2 === 0 ? left : right).put(PATH, Buffer.from(`version ${i}`));
+    await left.put(`/other-${i % 4}.txt`, Buffer.from(`version ${i}`));
     if (i === 8) await rig.azure.serviceBus.fault('detachLinks');
     if (i === 14) await first.kill();
     if (i === 18) await rig.azure.serviceBus.fault('dropConnections');
@@ -83,13 +78,12 @@ test('every target gets the events of a path in order, over two servers, two rou
   // What it had claimed, sent or not, the other goes on with.
   left.end();
   await one.process.kill();
-  for (const end = performance.now() + 150_000; performance.now() < end; await sleep(200)) if (new Set(accepted(PATH)).size === OVERWRITES) break;
+  await eventually('all events of the path', () => new Set(accepted(PATH)).size === OVERWRITES, 150_000);
   right.end();
   const refusals = attempts.filter((attempt) => !attempt.accepted).length;
   console.log(
     `${attempts.length} attempts, ${refusals} refused, ${attempts.length - refusals - new Set(attempts.map(({ sequence }) => sequence)).size} doubles`,
   );
-  assert.equal(new Set(accepted(PATH)).size, OVERWRITES, 'all events of the path came');
   assert.ok(refusals >= 3, 'some were refused');
   for (const path of new Set(attempts.map((attempt) => attempt.path))) {
     let last = '';

@@ -15,6 +15,20 @@ export interface TestStore {
   dispose(): Promise<void>;
 }
 
+/** A container of an Azurite, by the key that each has. */
+export function openAzuriteContainer({
+  blobEndpoint,
+  container,
+  ca,
+}: {
+  readonly blobEndpoint: string;
+  readonly container: string;
+  readonly ca: string;
+}): FileStore {
+  const credential = { accountName: AZURITE_ACCOUNT, accountKey: new Secret(AZURITE_KEY) };
+  return createAzureBlobStore({ accountUrl: blobEndpoint, container, credential, logger: silentLogger, ca });
+}
+
 /** One empty store of each kind that an endpoint can have. */
 export const TEST_STORES: Readonly<Record<'memory' | 'a local directory' | 'Azurite', () => Promise<TestStore>>> = {
   memory: () => Promise.resolve({ store: createMemoryStore(), dispose: () => Promise.resolve() }),
@@ -26,14 +40,9 @@ export const TEST_STORES: Readonly<Record<'memory' | 'a local directory' | 'Azur
     const dir = await mkdtemp(join(tmpdir(), 'skiff-azurite-'));
     const certificates = await makeCertificates(dir);
     const azurite = await startAzurite({ certificates, containers: ['files'] });
-    const store = createAzureBlobStore({
-      accountUrl: azurite.blobEndpoint,
-      container: 'files',
-      credential: { accountName: AZURITE_ACCOUNT, accountKey: new Secret(AZURITE_KEY) },
-      logger: silentLogger,
-      ca: certificates.ca,
-    });
+    const store = openAzuriteContainer({ blobEndpoint: azurite.blobEndpoint, container: 'files', ca: certificates.ca });
     const dispose = async () => {
+      await store.close();
       await azurite.stop();
       await rm(dir, { recursive: true, force: true });
     };

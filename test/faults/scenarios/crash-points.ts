@@ -1,5 +1,5 @@
+import { inLanes } from '../../support/lanes.ts';
 import type { ServerProcess } from '../../support/sftp-server-process.ts';
-import { inLanes } from '../lanes.ts';
 import { Traffic } from '../traffic.ts';
 import { judge, type Scenario, type ScenarioContext } from './scenario.ts';
 

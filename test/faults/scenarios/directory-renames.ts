@@ -1,12 +1,12 @@
 import { parseFileEvent } from '@skiff/model/parse-file-event';
 import type { BlobName } from '@skiff/model/virtual-path';
+import { inLanes } from '../../support/lanes.ts';
+import type { Random } from '../../support/random.ts';
 import type { ServerProcess } from '../../support/sftp-server-process.ts';
 import { SftpStatusError, SftpTestClient } from '../../support/sftp-test-client.ts';
 import { readVersion } from '../collect.ts';
 import { contentOf } from '../content.ts';
 import type { FaultRig } from '../fault-rig.ts';
-import { inLanes } from '../lanes.ts';
-import type { Random } from '../random.ts';
 import { type FoundFile, type RenamedTree, renameProblems } from '../renamed-tree.ts';
 import { Traffic } from '../traffic.ts';
 import { judge, type Scenario } from './scenario.ts';

@@ -1,8 +1,8 @@
 import type { Checks } from '../../support/checks.ts';
+import type { Random } from '../../support/random.ts';
 import { collect, settle } from '../collect.ts';
 import type { FaultRig } from '../fault-rig.ts';
 import type { Version } from '../history.ts';
-import type { Random } from '../random.ts';
 import type { Traffic } from '../traffic.ts';
 import { extras, VALIDATORS } from '../validators.ts';
 

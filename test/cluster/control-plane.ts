@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { clusterCache } from './cluster-cache.ts';
 
 /** A Kubernetes API for tests: etcd, kube-apiserver and kube-controller-manager. It runs no pods. */
 export interface ControlPlane {
@@ -77,7 +78,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     return {
       kubeconfigPath,
       kubeconfig: await readFile(kubeconfigPath, 'utf8'),
-      kubectl: join(cacheFolder(), 'bin', 'kubectl'),
+      kubectl: join(clusterCache(), 'bin', 'kubectl'),
       startMs,
       processIds: async () => ({
         etcd: await processId(state, 'etcd'),
@@ -104,12 +105,6 @@ export async function withControlPlane<Result>(use: (controlPlane: ControlPlane)
   } finally {
     await controlPlane.stop();
   }
-}
-
-/** As in lib/settings.sh. */
-function cacheFolder(): string {
-  const { SKIFF_CLUSTER_CACHE, XDG_CACHE_HOME } = process.env;
-  return SKIFF_CLUSTER_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'skiff-cluster');
 }
 
 async function processId(state: string, name: string): Promise<number> {

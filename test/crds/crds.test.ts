@@ -1,26 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parseResource } from '@skiff/model/parse-resource';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
+import { kubectl, tryKubectl } from '../cluster/kubectl.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 let controlPlane: ControlPlane;
-
-async function kubectl(args: readonly string[], input = ''): Promise<{ readonly code: number; readonly output: string }> {
-  const child = spawn(controlPlane.kubectl, ['--kubeconfig', controlPlane.kubeconfigPath, ...args], { stdio: 'pipe', timeout: 60_000 });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-    });
-  }
-  child.stdin.end(input);
-  const [code] = await once(child, 'close');
-  return { code: Number(code ?? 1), output };
-}
 
 type Manifest = Readonly<Record<string, unknown>>;
 const base = {
@@ -40,32 +26,22 @@ function parsedOk(value: Manifest): boolean {
 
 /** `--validate=strict` refuses unknown fields, as `kubectl apply` does by default. */
 async function accepted(value: Manifest): Promise<{ readonly ok: boolean; readonly output: string }> {
-  const { code, output } = await kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], JSON.stringify(value));
+  const { code, output } = await tryKubectl(controlPlane, ['apply', '--dry-run=server', '--validate=strict', '-f', '-'], JSON.stringify(value));
   return { ok: code === 0, output };
 }
 
 describe('generated CRDs on a Kubernetes API', () => {
   before(async () => {
     controlPlane = await startControlPlane();
-    const { code, output } = await kubectl(['apply', '-f', join(root, 'crds')]);
-    assert.equal(code, 0, output);
-    const waited = await kubectl([
-      'wait',
-      '--for=condition=Established',
-      '--timeout=30s',
-      'crd',
-      'sftpendpoints.skiff.dev',
-      'sftpusers.skiff.dev',
-      'eventroutes.skiff.dev',
-    ]);
-    assert.equal(waited.code, 0, waited.output);
+    await kubectl(controlPlane, ['apply', '-f', join(root, 'crds')]);
+    await kubectl(controlPlane, ['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
   });
   after(async () => {
-    await controlPlane.stop();
+    await controlPlane?.stop();
   });
 
   it('are structural, without a warning', async () => {
-    const { output } = await kubectl(['get', 'crd', '-o', 'jsonpath={.items[*].status.conditions[?(@.type=="NonStructuralSchema")].message}']);
+    const { output } = await tryKubectl(controlPlane, ['get', 'crd', '-o', 'jsonpath={.items[*].status.conditions[?(@.type=="NonStructuralSchema")].message}']);
     assert.equal(output.trim(), '');
   });
 
@@ -140,28 +116,28 @@ describe('generated CRDs on a Kubernetes API', () => {
 
   it('let nobody change the username or the endpoint of a user, or the endpoint of a route', async () => {
     for (const value of [manifest('SftpUser', {}, 'fixed'), manifest('EventRoute', {}, 'fixed')])
-      assert.equal((await kubectl(['apply', '-f', '-'], JSON.stringify(value))).code, 0);
+      assert.equal((await tryKubectl(controlPlane, ['apply', '-f', '-'], JSON.stringify(value))).code, 0);
     for (const [kind, spec] of [
       ['sftpu', { username: 'ben' }],
       ['sftpu', { endpointRef: { name: 'other' } }],
       ['evr', { endpointRef: { name: 'other' } }],
     ] as const) {
-      const { code, output } = await kubectl(['patch', kind, 'fixed', '--type=merge', '-p', JSON.stringify({ spec })]);
+      const { code, output } = await tryKubectl(controlPlane, ['patch', kind, 'fixed', '--type=merge', '-p', JSON.stringify({ spec })]);
       assert.equal(code, 1);
       assert.match(output, /is immutable: delete the object and create it anew/);
     }
-    assert.equal((await kubectl(['patch', 'sftpu', 'fixed', '--type=merge', '-p', '{"spec":{"suspend":true}}'])).code, 0);
+    assert.equal((await tryKubectl(controlPlane, ['patch', 'sftpu', 'fixed', '--type=merge', '-p', '{"spec":{"suspend":true}}'])).code, 0);
   });
 
   it('write no defaults, and show what kubectl get and explain need', async () => {
-    assert.equal((await kubectl(['apply', '-f', '-'], JSON.stringify(manifest('SftpEndpoint', { service: {} }, 'main')))).code, 0);
-    assert.equal((await kubectl(['get', 'sftpep', 'main', '-o', 'jsonpath={.spec.service}'])).output, '{}');
+    assert.equal((await tryKubectl(controlPlane, ['apply', '-f', '-'], JSON.stringify(manifest('SftpEndpoint', { service: {} }, 'main')))).code, 0);
+    assert.equal((await tryKubectl(controlPlane, ['get', 'sftpep', 'main', '-o', 'jsonpath={.spec.service}'])).output, '{}');
     const status = {
       conditions: [{ type: 'Ready', status: 'True', reason: 'Ready', message: 'ready', lastTransitionTime: '2026-01-01T00:00:00Z', observedGeneration: 1 }],
     };
-    const patched = await kubectl(['patch', 'sftpep', 'main', '--subresource=status', '--type=merge', '-p', JSON.stringify({ status })]);
+    const patched = await tryKubectl(controlPlane, ['patch', 'sftpep', 'main', '--subresource=status', '--type=merge', '-p', JSON.stringify({ status })]);
     assert.equal(patched.code, 0, patched.output);
-    assert.match((await kubectl(['get', 'skiff'])).output, /sftpendpoint\.skiff\.dev\/main +True +Ready/);
-    assert.match((await kubectl(['explain', 'sftpendpoint.spec.service.port'])).output, /TCP port that partners connect to\. Default: 22\./);
+    assert.match((await tryKubectl(controlPlane, ['get', 'skiff'])).output, /sftpendpoint\.skiff\.dev\/main +True +Ready/);
+    assert.match((await tryKubectl(controlPlane, ['explain', 'sftpendpoint.spec.service.port'])).output, /TCP port that partners connect to\. Default: 22\./);
   });
 });

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
+import { clusterCache } from '../cluster/cluster-cache.ts';
 
 const run = promisify(execFile);
 export const CHART = join(import.meta.dirname, '../../charts/skiff');
@@ -12,8 +12,7 @@ const TIMEOUT_MS = 60_000;
 
 /** The helm of the test cluster's cache, or the machine's own. Undefined: neither. */
 export function findHelm(): string | undefined {
-  const cache = process.env.SKIFF_CLUSTER_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'skiff-cluster');
-  const folders = [join(cache, 'bin'), ...(process.env.PATH ?? '').split(':')];
+  const folders = [join(clusterCache(), 'bin'), ...(process.env.PATH ?? '').split(':')];
   return folders.map((folder) => join(folder, 'helm')).find((path) => existsSync(path));
 }
 

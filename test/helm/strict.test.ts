@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
+import { kubectl } from '../cluster/kubectl.ts';
 import { CHART, findHelm, render } from './render.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 const TIMEOUT_MS = 60_000;
+const ROOT = join(import.meta.dirname, '../..');
 const DATABASE = ['--set', 'database.urlSecret.name=skiff-database'];
 const PEM = '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n';
 const ID = '11111111-1111-1111-1111-111111111111';
@@ -25,32 +26,21 @@ const helm: string = found;
 let plane: ControlPlane;
 before(async () => {
   plane = await startControlPlane();
-  for (const name of ['skiff-system', 'sftp', 'team-a']) await kubectl(['create', 'namespace', name]);
-  await kubectl(['label', 'namespace', 'skiff-system', 'pod-security.kubernetes.io/enforce=restricted']);
+  for (const name of ['skiff-system', 'sftp', 'team-a']) await kubectl(plane, ['create', 'namespace', name]);
+  await kubectl(plane, ['label', 'namespace', 'skiff-system', 'pod-security.kubernetes.io/enforce=restricted']);
   // A pod's account must be there; the hook's comes before its pod.
-  await kubectl(['-n', 'skiff-system', 'create', 'serviceaccount', 'skiff-smoke-test']);
+  await kubectl(plane, ['-n', 'skiff-system', 'create', 'serviceaccount', 'skiff-smoke-test']);
 });
-after(() => plane.stop());
-
-/** @throws what kubectl says on standard error. */
-function kubectl(args: readonly string[], input = ''): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const child = execFile(plane.kubectl, ['--kubeconfig', plane.kubeconfigPath, ...args], { timeout: TIMEOUT_MS }, (error, stdout, stderr) =>
-    error === null ? resolve(stdout) : reject(new Error(stderr, { cause: error })),
-  );
-  child.stdin?.on('error', () => undefined);
-  child.stdin?.end(input);
-  return promise;
-}
+after(() => plane?.stop());
 
 /** As the API server would store it: unknown and doubled fields are errors, and so is whatever its validation finds. */
-const check = (manifests: string): Promise<string> => kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
+const check = (manifests: string): Promise<string> => kubectl(plane, ['apply', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
 
 describe('a real API server, strictly,', () => {
   it('takes the CRDs', async () => {
     for (const name of readdirSync(join(ROOT, 'crds')))
-      await kubectl(['apply', '--validate=strict', '-f', '-'], readFileSync(join(ROOT, 'crds', name), 'utf8'));
-    await kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+      await kubectl(plane, ['apply', '--validate=strict', '-f', '-'], readFileSync(join(ROOT, 'crds', name), 'utf8'));
+    await kubectl(plane, ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
   });
 
   it('takes the chart with each set of values', async () => {

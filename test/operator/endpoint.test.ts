@@ -19,28 +19,15 @@ import {
 } from '@skiff/kube/resource-type';
 import { isRecord } from '@skiff/model/is-record';
 import type { SkiffProcess } from '../support/skiff-process.ts';
-import { conditionOf, OperatorRig, until } from './operator-rig.ts';
+import { conditionOf } from './conditions.ts';
+import { endpointManifest, HASH } from './manifests.ts';
+import { OperatorRig } from './operator-rig.ts';
+import { playKubelet } from './play-kubelet.ts';
+import { until } from './until.ts';
 
 const QUICKSTART = join(import.meta.dirname, '..', '..', 'deploy', 'quickstart');
-const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEthcl1iOBiiozvLb0pf1mbZ/5dFy3Y0mH7dyYRxR7yG';
-const HASH = '$argon2id$v=19$m=19456,t=2,p=1$4YyGf+0lXdue5IQ3FDZF+Q$DE+Qr6mAQFmxvtEs4Llvzm/yZo7Hd0IYuy4JZRkM9ag';
 
-function user(name: string, spec: object = {}, namespace = 'default', endpointRef: object = { name: 'partners' }): object {
-  const keys = [{ name: 'laptop', publicKey: KEY }];
-  return {
-    apiVersion: 'skiff.dev/v1alpha1',
-    kind: 'SftpUser',
-    metadata: { name, namespace },
-    spec: { endpointRef, username: name, authorizedKeys: keys, ...spec },
-  };
-}
-
-function endpoint(name: string, namespace: string, spec: object = {}): object {
-  const storage = { azureBlob: { account: 'contoso', container: 'files' } };
-  return { apiVersion: 'skiff.dev/v1alpha1', kind: 'SftpEndpoint', metadata: { name, namespace }, spec: { storage, ...spec } };
-}
-
-describe('the operator on a Kubernetes API', () => {
+describe('an endpoint on a Kubernetes API', () => {
   let rig: OperatorRig;
   let operator: SkiffProcess;
   let rows: ResourceRepository;
@@ -54,8 +41,6 @@ describe('the operator on a Kubernetes API', () => {
   after(() => rig?.[Symbol.asyncDispose]());
 
   const ready = (type: typeof SftpUsers, name: string, namespace = 'default') => rig.condition(type, name, 'Ready', namespace);
-  const conditionMessage = async (type: typeof SftpUsers, name: string, condition: string, namespace = 'default') =>
-    conditionOf(await rig.get(type, name, namespace), condition)?.message ?? '';
 
   it('makes of the quickstart everything that an endpoint consists of, and rows', async () => {
     await rig.kubectl(['apply', '-f', QUICKSTART]);
@@ -82,11 +67,11 @@ describe('the operator on a Kubernetes API', () => {
   });
 
   it('is ready when pods serve and the load balancer has an address, which the status shows', async () => {
-    await rig.playCluster();
+    await playKubelet(rig.client, ['default']);
     const ms = await until('the endpoint', 'True Ready', () => ready(SftpEndpoints, 'partners'), 60_000);
     const found = await rig.get(SftpEndpoints, 'partners');
     assert.equal(isRecord(found?.status) ? found.status.address : undefined, '192.0.2.10');
-    assert.match((await rig.kubectl(['get', 'sftpep', 'partners'])).output, /192\.0\.2\.10 +True +Ready/);
+    assert.match(await rig.kubectl(['get', 'sftpep', 'partners']), /192\.0\.2\.10 +True +Ready/);
     console.log(`ready ${ms} ms after the pods`);
   });
 
@@ -110,23 +95,19 @@ describe('the operator on a Kubernetes API', () => {
 
   it('undoes what others change, put back what they delete, and leaves host keys alone', async () => {
     const keysBefore = (await rig.get(Secrets, 'skiff-partners-host-keys'))?.metadata.resourceVersion;
-    const port = async () => String((await rig.kubectl(['get', 'service', 'skiff-partners', '-o', 'jsonpath={.spec.ports[0].port}'])).output);
+    const port = async () => String(await rig.kubectl(['get', 'service', 'skiff-partners', '-o', 'jsonpath={.spec.ports[0].port}']));
     await rig.kubectl(['patch', 'service', 'skiff-partners', '--type=json', '-p', '[{"op":"replace","path":"/spec/ports/0/port","value":2022}]']);
     const changedMs = await until('the port', '2222', port);
     await rig.kubectl(['delete', 'configmap', 'skiff-partners']);
     const deletedMs = await until('the ConfigMap', true, async () => (await rig.get(ConfigMaps, 'skiff-partners')) !== undefined);
     await rig.kubectl(['scale', 'deployment', 'skiff-partners', '--replicas=7']);
-    const scaledMs = await until(
-      'replicas',
-      '2',
-      async () => (await rig.kubectl(['get', 'deployment', 'skiff-partners', '-o', 'jsonpath={.spec.replicas}'])).output,
-    );
+    const scaledMs = await until('replicas', '2', async () => await rig.kubectl(['get', 'deployment', 'skiff-partners', '-o', 'jsonpath={.spec.replicas}']));
     assert.equal((await rig.get(Secrets, 'skiff-partners-host-keys'))?.metadata.resourceVersion, keysBefore);
     console.log(`repaired: a change in ${changedMs} ms, a deletion in ${deletedMs} ms, a scaling in ${scaledMs} ms`);
   });
 
   it('rolls no pod for what a running server takes over', async () => {
-    const template = async () => (await rig.kubectl(['get', 'deployment', 'skiff-partners', '-o', 'jsonpath={.metadata.generation}'])).output;
+    const template = async () => await rig.kubectl(['get', 'deployment', 'skiff-partners', '-o', 'jsonpath={.metadata.generation}']);
     const before = await template();
     await rig.kubectl(['patch', 'sftpep', 'partners', '--type=merge', '-p', '{"spec":{"limits":{"maxSessions":77}}}']);
     await until('the settings', true, async () => JSON.stringify((await rig.get(ConfigMaps, 'skiff-partners'))?.data).includes('77'));
@@ -137,50 +118,9 @@ describe('the operator on a Kubernetes API', () => {
   it('adds an autoscaler and takes it away again', async () => {
     await rig.kubectl(['patch', 'sftpep', 'partners', '--type=merge', '-p', '{"spec":{"autoscaling":{"minReplicas":3,"maxReplicas":6}}}']);
     await until('the autoscaler', true, async () => (await rig.get(HorizontalPodAutoscalers, 'skiff-partners')) !== undefined);
-    await until('replicas', '3', async () => (await rig.kubectl(['get', 'deployment', 'skiff-partners', '-o', 'jsonpath={.spec.replicas}'])).output);
+    await until('replicas', '3', async () => await rig.kubectl(['get', 'deployment', 'skiff-partners', '-o', 'jsonpath={.spec.replicas}']));
     await rig.kubectl(['patch', 'sftpep', 'partners', '--type=json', '-p', '[{"op":"remove","path":"/spec/autoscaling"}]']);
     await until('no autoscaler', undefined, () => rig.get(HorizontalPodAutoscalers, 'skiff-partners'));
-  });
-
-  it('gives a username to the oldest and tells the other', async () => {
-    await rig.apply(user('second-alice', { username: 'alice' }));
-    await until('the conflict', 'False UsernameConflict', () => ready(SftpUsers, 'second-alice'));
-    assert.equal(await ready(SftpUsers, 'alice'), 'True Ready');
-  });
-
-  it('says what is missing of a Secret, and takes a changed hash over within 5 s', async () => {
-    await rig.apply(user('carol', { authorizedKeys: [], password: { hashSecretRef: { name: 'carol', key: 'hash' } } }));
-    await until('no Secret', 'False SecretNotFound', () => ready(SftpUsers, 'carol'));
-    await rig.kubectl(['create', 'secret', 'generic', 'carol', '--from-literal=other=x']);
-    await until('no key', 'False SecretKeyNotFound', () => ready(SftpUsers, 'carol'));
-    const began = performance.now();
-    await rig.kubectl(['patch', 'secret', 'carol', '--type=merge', '-p', JSON.stringify({ stringData: { hash: HASH } })]);
-    const id = await rows.endpointId('default', 'partners');
-    await until('the hash', HASH, async () => (await rows.findUser(id, 'carol'))?.passwordHash ?? '');
-    const ms = Math.round(performance.now() - began);
-    assert.ok(ms <= 5_000, `${ms} ms`);
-    console.log(`a password hash is in the rows ${ms} ms after kubectl patch`);
-  });
-
-  it('admits users of another namespace by its labels, and asks for access to its Secrets with the command to run', async () => {
-    await rig.kubectl(['create', 'namespace', 'partners-eu']);
-    const ref = { name: 'partners', namespace: 'default' };
-    await rig.apply(user('dora', { password: { hashSecretRef: { name: 'dora', key: 'hash' } } }, 'partners-eu', ref));
-    await until('not admitted', 'False NotAllowedByEndpoint', () => ready(SftpUsers, 'dora', 'partners-eu'));
-    const admit = { spec: { allowedUsers: { namespaces: { from: 'Selector', selector: { matchLabels: { partners: 'yes' } } } } } };
-    await rig.kubectl(['patch', 'sftpep', 'partners', '--type=merge', '-p', JSON.stringify(admit)]);
-    await rig.kubectl(['label', 'namespace', 'partners-eu', 'partners=yes']);
-    await until('no access', 'False SecretAccessNotGranted', () => ready(SftpUsers, 'dora', 'partners-eu'));
-    const hint = /run: kubectl (create rolebinding .*)$/.exec(await conditionMessage(SftpUsers, 'dora', 'ResolvedRefs', 'partners-eu'))?.[1];
-    assert.ok(hint);
-    await rig.kubectl(['create', 'secret', 'generic', 'dora', '-n', 'partners-eu', `--from-literal=hash=${HASH}`]);
-    await rig.kubectl(hint.split(' '));
-    const grantedMs = await until('access', 'True Ready', () => ready(SftpUsers, 'dora', 'partners-eu'));
-    await rig.kubectl(['delete', 'rolebinding', 'skiff-secret-reader', '-n', 'partners-eu']);
-    await rig.kubectl(['label', 'namespace', 'partners-eu', 'partners-']);
-    await until('shut out', 'False NotAllowedByEndpoint', () => ready(SftpUsers, 'dora', 'partners-eu'));
-    assert.equal(await rows.findUser(await rows.endpointId('default', 'partners'), 'dora'), undefined);
-    console.log(`access was used ${grantedMs} ms after it had been granted`);
   });
 
   it('gathers the secrets of routes for the routers, follows their changes, and takes them away with the route', async () => {
@@ -204,9 +144,9 @@ describe('the operator on a Kubernetes API', () => {
 
   it('runs no endpoint where it may not, and says what to run', async () => {
     await rig.kubectl(['create', 'namespace', 'closed']);
-    await rig.apply(endpoint('main', 'closed'));
+    await rig.apply(endpointManifest('closed', 'main'));
     await until('no access', 'False NamespaceAccessNotGranted', () => ready(SftpEndpoints, 'main', 'closed'));
-    const hint = /run: kubectl (create rolebinding .*)$/.exec(await conditionMessage(SftpEndpoints, 'main', 'Ready', 'closed'))?.[1];
+    const hint = /run: kubectl (create rolebinding .*)$/.exec(conditionOf(await rig.get(SftpEndpoints, 'main', 'closed'), 'Ready')?.message ?? '')?.[1];
     assert.ok(hint);
     await rig.kubectl(hint.split(' '));
     await until('access', 'Unknown Pending', () => ready(SftpEndpoints, 'main', 'closed'), 40_000);
@@ -215,23 +155,11 @@ describe('the operator on a Kubernetes API', () => {
 
   it('fights nobody for an object of the same name, and goes on when it is out of the way', async () => {
     const theirs = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'skiff-late', namespace: 'shop' }, data: { mine: 'yes' } };
-    await rig.apply(theirs, endpoint('late', 'shop', { service: { type: 'ClusterIP' } }));
+    await rig.apply(theirs, endpointManifest('shop', 'late', { service: { type: 'ClusterIP' } }));
     await until('the conflict', 'False NameConflict', () => ready(SftpEndpoints, 'late', 'shop'));
     assert.deepEqual((await rig.get(ConfigMaps, 'skiff-late', 'shop'))?.data, { mine: 'yes' });
     await rig.kubectl(['delete', 'configmap', 'skiff-late', '-n', 'shop']);
     await until('its own', true, async () => JSON.stringify((await rig.get(ConfigMaps, 'skiff-late', 'shop'))?.data ?? {}).includes('contoso'), 40_000);
-  });
-
-  it('forgets a deleted user within 5 s, and gives a free username to the next', async () => {
-    const id = await rows.endpointId('default', 'partners');
-    await rig.kubectl(['delete', 'sftpu', 'bob']);
-    const ms = await until('no row', undefined, () => rows.findUser(id, 'bob'));
-    assert.ok(ms <= 5_000, `${ms} ms`);
-    await until("the second's turn", true, async () => {
-      await rig.tryKubectl(['delete', 'sftpu', 'alice']);
-      return (await ready(SftpUsers, 'second-alice')) === 'True Ready';
-    });
-    assert.equal((await rows.findUser(id, 'alice'))?.name, 'second-alice');
   });
 
   it('ends an endpoint without touching its host keys, which a new one of that name gets again', async () => {
@@ -247,7 +175,7 @@ describe('the operator on a Kubernetes API', () => {
       return left.every((object) => object === undefined);
     });
     assert.equal(await keys(), before);
-    await rig.apply(endpoint('late', 'shop', { service: { type: 'ClusterIP' } }));
+    await rig.apply(endpointManifest('shop', 'late', { service: { type: 'ClusterIP' } }));
     await until('it runs again', true, async () => (await rig.get(Deployments, 'skiff-late', 'shop')) !== undefined, 40_000);
     assert.equal(await keys(), before);
     console.log(`everything of an endpoint was gone after ${goneMs} ms`);
@@ -266,14 +194,14 @@ describe('the operator on a Kubernetes API', () => {
       async () => (await rig.get(Deployments, 'skiff-partners'))?.metadata.ownerReferences?.[0]?.uid,
     );
     assert.equal((await rig.get(Deployments, 'skiff-partners'))?.metadata.uid, left.metadata.uid);
-    const template = JSON.parse((await rig.kubectl(['get', 'deployment', 'skiff-partners', '-o', 'jsonpath={.spec.template.spec}'])).output);
+    const template = JSON.parse(await rig.kubectl(['get', 'deployment', 'skiff-partners', '-o', 'jsonpath={.spec.template.spec}']));
     assert.equal(template.automountServiceAccountToken, false);
   });
 
   it('puts pods into the Pod Security Standard restricted', async () => {
     await rig.kubectl(['create', 'namespace', 'strict']);
     await rig.kubectl(['label', 'namespace', 'strict', 'pod-security.kubernetes.io/enforce=restricted']);
-    const template = (await rig.kubectl(['get', 'deployment', 'skiff-partners', '-o', 'json'])).output;
+    const template = await rig.kubectl(['get', 'deployment', 'skiff-partners', '-o', 'json']);
     const { metadata, spec } = JSON.parse(template).spec.template;
     const pod = {
       apiVersion: 'v1',
@@ -283,27 +211,6 @@ describe('the operator on a Kubernetes API', () => {
     };
     const { code, output } = await rig.tryKubectl(['create', '--dry-run=server', '-f', '-'], JSON.stringify(pod));
     assert.equal(code, 0, output);
-  });
-
-  it('tells the owner of a user with ranges when a firewall hides the client, and no longer when it does not', async () => {
-    const hidden = (type: typeof SftpUsers, name: string) => rig.condition(type, name, 'ClientAddressHidden');
-    const behind = { service: { clientAddress: 'Rewritten' }, allowedSourceRanges: ['10.40.17.0/26'] };
-    const refused = await rig.tryKubectl(['create', '-f', '-'], JSON.stringify(endpoint('walled', 'default', { service: behind.service })));
-    assert.match(refused.output, /clientAddress: Rewritten needs allowedSourceRanges/);
-    const ranges = { allowedSourceRanges: ['192.0.2.0/24'] };
-    await rig.apply(
-      endpoint('walled', 'default', behind),
-      user('fenced', ranges, 'default', { name: 'walled' }),
-      user('unfenced', {}, 'default', { name: 'walled' }),
-    );
-    await until('the user with ranges', 'True ClientAddressRewritten', () => hidden(SftpUsers, 'fenced'));
-    await until('the endpoint', 'True ClientAddressRewritten', () => hidden(SftpEndpoints, 'walled'));
-    await until('the user without', 'True Ready', () => ready(SftpUsers, 'unfenced'));
-    assert.equal(await hidden(SftpUsers, 'unfenced'), '');
-    await rig.apply(endpoint('walled', 'default', { allowedSourceRanges: ['10.40.17.0/26'] }));
-    await until('the user with ranges, of whom pods see the address', '', () => hidden(SftpUsers, 'fenced'));
-    await until('the endpoint', '', () => hidden(SftpEndpoints, 'walled'));
-    await rig.kubectl(['delete', 'sftpusers/fenced', 'sftpusers/unfenced', 'sftpendpoints/walled']);
   });
 
   it('logged no password, hash or key', () => {

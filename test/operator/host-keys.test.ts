@@ -5,7 +5,10 @@ import { generateHostKey, readHostKey } from '@skiff/credentials/host-key';
 import { Deployments, Secrets, SftpEndpoints } from '@skiff/kube/resource-type';
 import { isRecord } from '@skiff/model/is-record';
 import type { SkiffProcess } from '../support/skiff-process.ts';
-import { conditionOf, OperatorRig, until } from './operator-rig.ts';
+import { conditionOf } from './conditions.ts';
+import { endpointManifest } from './manifests.ts';
+import { OperatorRig } from './operator-rig.ts';
+import { until } from './until.ts';
 
 const SECRET = 'skiff-main-host-keys';
 
@@ -22,11 +25,7 @@ describe('host keys of an endpoint on a Kubernetes API', () => {
   });
   after(() => rig?.[Symbol.asyncDispose]());
 
-  function endpoint(hostKeys?: readonly object[]): object {
-    const storage = { azureBlob: { account: 'contoso', container: 'files' } };
-    const spec = { storage, ...(hostKeys === undefined ? {} : { hostKeys }) };
-    return { apiVersion: 'skiff.dev/v1alpha1', kind: 'SftpEndpoint', metadata: { name: 'main', namespace: 'default' }, spec };
-  }
+  const endpoint = (hostKeys?: readonly object[]) => endpointManifest('default', 'main', hostKeys === undefined ? {} : { hostKeys });
 
   /** The status, as `name state` of each key. */
   async function shown(): Promise<string> {

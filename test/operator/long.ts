@@ -3,8 +3,8 @@
  * Figures go to `out/operator-long.json` (`out/operator.json` when short); the exit code says whether every promise held.
  */
 import { parseArgs } from 'node:util';
-import { Random } from '../faults/random.ts';
 import { Checks } from '../support/checks.ts';
+import { Random } from '../support/random.ts';
 import { OperatorRig } from './operator-rig.ts';
 import { SCENARIOS } from './scenarios/scenarios.ts';
 

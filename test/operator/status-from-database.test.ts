@@ -9,10 +9,11 @@ import { sampleIntent } from '@skiff/database/testing/sample-operation';
 import { EventRoutes, SftpEndpoints } from '@skiff/kube/resource-type';
 import { isRecord } from '@skiff/model/is-record';
 import { sql } from 'kysely';
-import { conditionOf, OperatorRig, until } from './operator-rig.ts';
+import { conditionOf } from './conditions.ts';
+import { endpointManifest, routeManifest } from './manifests.ts';
+import { OperatorRig } from './operator-rig.ts';
+import { until } from './until.ts';
 
-const META = { apiVersion: 'skiff.dev/v1alpha1', kind: 'EventRoute' };
-const SPEC = { endpointRef: { name: 'main' }, targets: [{ name: 'app', http: { url: 'http://app.example/' } }] };
 let rig: OperatorRig;
 let history: DeliveryHistory;
 let endpointId: number;
@@ -20,15 +21,8 @@ let endpointId: number;
 before(async () => {
   rig = await OperatorRig.start({ endpointNamespaces: ['default'] });
   history = createDeliveryHistory(rig.database.database);
-  const spec = {
-    storage: { azureBlob: { account: 'contoso', container: 'files' } },
-    events: { serviceBus: { namespace: 'contoso.servicebus.windows.net', queue: 'files' } },
-  };
-  await rig.apply(
-    { apiVersion: 'skiff.dev/v1alpha1', kind: 'SftpEndpoint', metadata: { name: 'main', namespace: 'default' }, spec },
-    { ...META, metadata: { name: 'busy', namespace: 'default' }, spec: SPEC },
-    { ...META, metadata: { name: 'quiet', namespace: 'default' }, spec: SPEC },
-  );
+  const events = { serviceBus: { namespace: 'contoso.servicebus.windows.net', queue: 'files' } };
+  await rig.apply(endpointManifest('default', 'main', { events }), routeManifest('default', 'busy'), routeManifest('default', 'quiet'));
   endpointId = await createResourceRepository(rig.database.database).endpointId('default', 'main');
 });
 after(() => rig?.[Symbol.asyncDispose]());
@@ -65,9 +59,9 @@ it('shows what a route delivered in its status, by one write in a minute, and wr
   assert.equal((await rig.apiWrites()) - writesBefore, 1, 'one write for ten changes');
   assert.equal(await rig.condition(EventRoutes, 'busy', 'Ready'), 'True Ready');
 
-  const { output } = await rig.kubectl(['get', 'evr', 'busy', '-o', 'wide']);
-  assert.match(output, /SUCCEEDED +RETRYING +DEAD/);
-  assert.match(output, / 30 +0 +0 /);
+  const shown = await rig.kubectl(['get', 'evr', 'busy', '-o', 'wide']);
+  assert.match(shown, /SUCCEEDED +RETRYING +DEAD/);
+  assert.match(shown, / 30 +0 +0 /);
 
   // A new leader goes on from what stands there, and a change of the route keeps the counters.
   await operator.stop();
@@ -105,12 +99,12 @@ it('says at the endpoint that its events wait for the bus, once, and takes that 
   await operator.waitFor('leadership', (line) => line.msg === 'leading', 60_000);
   await until('events are late', 'True EventsWaiting', delayed);
   assert.match(conditionOf(await rig.get(SftpEndpoints, 'main'), 'EventsDelayed')?.message ?? '', /"publishing failed"/);
-  await until('the Event is there', true, async () => (await rig.kubectl(['get', 'events'])).output.includes('EventsWaiting'));
+  await until('the Event is there', true, async () => (await rig.kubectl(['get', 'events'])).includes('EventsWaiting'));
   await until('rest', true, atRest, 60_000);
   const writes = await rig.apiWrites();
   await log.published([intent.id]);
   await until('events are late no longer', '', delayed, 90_000);
-  await until('that Event too', true, async () => (await rig.kubectl(['get', 'events'])).output.includes('EventsPublished'));
+  await until('that Event too', true, async () => (await rig.kubectl(['get', 'events'])).includes('EventsPublished'));
   assert.equal((await rig.apiWrites()) - writes, 2, 'the status and the Event');
   await operator.stop();
 });

@@ -1,5 +1,5 @@
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { clusterCache } from '../../cluster/cluster-cache.ts';
 import { CommandError, output } from './kubectl.ts';
 
 const SCRIPTS = join(import.meta.dirname, '../../cluster');
@@ -29,12 +29,6 @@ export class UnfitMachineError extends Error {
     super(message);
     this.name = 'UnfitMachineError';
   }
-}
-
-/** Folder of binaries and images, as in `test/cluster/lib/settings.sh`. */
-export function clusterCache(): string {
-  const { SKIFF_CLUSTER_CACHE, XDG_CACHE_HOME } = process.env;
-  return SKIFF_CLUSTER_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'skiff-cluster');
 }
 
 export interface ClusterProps {

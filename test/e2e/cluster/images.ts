@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { clusterCache } from '../../cluster/cluster-cache.ts';
 import { bundleParts } from '../parts/bundle-parts.ts';
-import { clusterCache } from './cluster.ts';
 import { output } from './kubectl.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');

@@ -3,10 +3,11 @@ import { hashPassword } from '@skiff/credentials/password-hash';
 import { Secrets, SftpUsers } from '@skiff/kube/resource-type';
 import { Secret } from '@skiff/runtime/secret';
 import type { Login } from '../../support/openssh-client.ts';
-import { SftpTestClient } from '../../support/sftp-test-client.ts';
+import { percentile } from '../../support/percentile.ts';
+import { letsIn, SftpTestClient } from '../../support/sftp-test-client.ts';
+import { secretManifest, userManifest } from '../manifests.ts';
 import type { OperatorRig } from '../operator-rig.ts';
-import { secretManifest, userManifest } from './manifests.ts';
-import { percentile, type Scenario, type ScenarioContext } from './scenario.ts';
+import type { Scenario, ScenarioContext } from './scenario.ts';
 import { SftpServers } from './sftp-servers.ts';
 
 const NAMESPACE = 'changes';
@@ -49,7 +50,11 @@ async function run(context: ScenarioContext): Promise<void> {
     );
     await Promise.all(members.map(({ create }) => create()));
     const sessions = [];
-    for (const member of members) sessions.push({ member, clients: await Promise.all(servers.logins(member.name, member.credential).map(untilLoggedIn)) });
+    for (const member of members)
+      sessions.push({
+        member,
+        clients: await Promise.all(servers.logins(member.name, member.credential).map((login) => SftpTestClient.connectEventually(login, GIVE_UP_MS))),
+      });
     progress(`round ${round + 1} of ${rounds}: ${users} users with ${SERVERS} sessions each`);
     const measured = [];
     for (const { member, clients } of sessions) {
@@ -117,25 +122,4 @@ async function newMember({ rig, servers }: { readonly rig: OperatorRig; readonly
     create: () => client.create(SftpUsers, userManifest(NAMESPACE, name, { authorizedKeys: [{ name: 'laptop', publicKey }] }), call()),
     change: changes[kind],
   };
-}
-
-async function untilLoggedIn(login: Login): Promise<SftpTestClient> {
-  const began = performance.now();
-  for (;;) {
-    try {
-      return await SftpTestClient.connect(login);
-    } catch (error) {
-      if (performance.now() - began > GIVE_UP_MS) throw new Error(`${login.username} cannot log in`, { cause: error });
-      await sleep(200);
-    }
-  }
-}
-
-async function letsIn(login: Login): Promise<boolean> {
-  try {
-    (await SftpTestClient.connect(login)).end();
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { SftpUsers } from '@skiff/kube/resource-type';
 import { startBlackholeProxy } from '../../kube/blackhole-proxy.ts';
-import { until } from '../operator-rig.ts';
-import { endpointManifest, userManifest } from './manifests.ts';
+import { endpointManifest, userManifest } from '../manifests.ts';
+import { until } from '../until.ts';
 import type { Scenario, ScenarioContext } from './scenario.ts';
 
 const NAMESPACE = 'blackhole';

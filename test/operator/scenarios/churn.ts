@@ -4,8 +4,8 @@ import type { KubeClient } from '@skiff/kube/kube-client';
 import { KubeError } from '@skiff/kube/kube-error';
 import { EventRoutes, type ResourceType, Secrets, SftpEndpoints, SftpUsers } from '@skiff/kube/resource-type';
 import { Secret } from '@skiff/runtime/secret';
-import type { Random } from '../../faults/random.ts';
-import { endpointManifest, type NamedManifest, routeManifest, secretManifest, userManifest } from './manifests.ts';
+import type { Random } from '../../support/random.ts';
+import { endpointManifest, type NamedManifest, routeManifest, secretManifest, userManifest } from '../manifests.ts';
 
 const NAMES = 60;
 const ENDPOINTS = 4;

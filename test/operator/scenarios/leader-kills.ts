@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openTestDatabase } from '@skiff/database/testing';
 import { Deployments, type ResourceType, SftpEndpoints } from '@skiff/kube/resource-type';
+import { eventually } from '../../support/eventually.ts';
+import { API_VERSION, endpointManifest } from '../manifests.ts';
+import { until } from '../until.ts';
 import { startChurn } from './churn.ts';
-import { API_VERSION, endpointManifest } from './manifests.ts';
 import type { Scenario, ScenarioContext } from './scenario.ts';
 import { differences, listOurs, listOwned, OUR_TYPES, type Settled, settle } from './state.ts';
 import { TracedOperators } from './traced-operators.ts';
@@ -85,20 +87,15 @@ async function killLeader(operators: TracedOperators): Promise<number> {
 
 async function untilLed(operators: TracedOperators, except: number | undefined): Promise<number> {
   const began = performance.now();
-  while (!operators.leaders.some(({ pid }) => pid !== except)) {
-    if (performance.now() - began > GIVE_UP_MS) throw new Error(`nobody leads\n${operators.running.map((one) => one.describe()).join('\n')}`);
-    await sleep(20);
-  }
+  await eventually('a leader', () => operators.leaders.some(({ pid }) => pid !== except), GIVE_UP_MS).catch((error: unknown) => {
+    throw new Error(`nobody leads\n${operators.running.map((one) => one.describe()).join('\n')}`, { cause: error });
+  });
   return Math.round(performance.now() - began);
 }
 
 /** Who was woken needs a moment to see that it leads no longer. */
 async function untilOneLeads(operators: TracedOperators): Promise<void> {
-  const began = performance.now();
-  while (operators.leaders.length !== 1) {
-    if (performance.now() - began > GIVE_UP_MS) throw new Error(`${operators.leaders.length} think that they lead`);
-    await sleep(20);
-  }
+  await eventually('only one who thinks that they lead', () => operators.leaders.length === 1, GIVE_UP_MS);
 }
 
 /** What one undisturbed operator makes of the resources that are there now, from nothing: no rows, no statuses, no objects. */
@@ -114,8 +111,9 @@ async function golden({ rig, progress }: ScenarioContext): Promise<ReadonlyMap<s
     const { namespace = '', name } = metadata;
     await client.applyStatus(typeOf(kind), { apiVersion: API_VERSION, kind, metadata: { namespace, name }, status: { conditions: [] } }, options());
   }
-  while ((await listOwned(client, NAMESPACES)).some(({ type, object }) => type === Deployments || object.metadata.deletionTimestamp !== undefined))
-    await sleep(500);
+  const goes = async () =>
+    (await listOwned(client, NAMESPACES)).filter(({ type, object }) => type === Deployments || object.metadata.deletionTimestamp !== undefined).length;
+  await until('what is still to go', 0, goes, GIVE_UP_MS);
   const database = await openTestDatabase();
   const operator = await rig.startOperator('golden', { databaseUrl: database.url });
   try {

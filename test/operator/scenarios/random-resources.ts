@@ -3,11 +3,12 @@ import { hashPassword } from '@skiff/credentials/password-hash';
 import { KubeError } from '@skiff/kube/kube-error';
 import { EventRoutes, type ResourceType, Secrets, SftpEndpoints, SftpUsers } from '@skiff/kube/resource-type';
 import { Secret } from '@skiff/runtime/secret';
-import type { Random } from '../../faults/random.ts';
 import { freePort } from '../../support/free-port.ts';
+import { inLanes } from '../../support/lanes.ts';
+import type { Random } from '../../support/random.ts';
 import type { SkiffProcess } from '../../support/skiff-process.ts';
-import { until } from '../operator-rig.ts';
-import { API_VERSION, endpointManifest, KEY, type NamedManifest, userManifest } from './manifests.ts';
+import { API_VERSION, endpointManifest, KEY, type NamedManifest, userManifest } from '../manifests.ts';
+import { until } from '../until.ts';
 import type { Scenario, ScenarioContext } from './scenario.ts';
 import { makeValue, type Overrides, type Schema, specSchema } from './schema-values.ts';
 import { listOurs, unobserved } from './state.ts';
@@ -75,15 +76,10 @@ async function run({ rig, checks, random, size, progress }: ScenarioContext): Pr
       await attempt(() => client.create(other.type, other.manifest, call()));
     }
   };
-  let next = 0;
-  await Promise.all(
-    Array.from({ length: PARALLEL }, async () => {
-      while (next++ < resources) {
-        await one();
-        if (next % 200 === 0) progress(`${next} of ${resources}`);
-      }
-    }),
-  );
+  await inLanes(PARALLEL, Array.from({ length: resources }), async (_, index) => {
+    await one();
+    if ((index + 1) % 200 === 0) progress(`${index + 1} of ${resources}`);
+  });
   const began = performance.now();
   let left: readonly string[] = [];
   let work = await workOf(healthPort);

@@ -1,5 +1,5 @@
-import type { Random } from '../../faults/random.ts';
 import type { Checks } from '../../support/checks.ts';
+import type { Random } from '../../support/random.ts';
 import type { OperatorRig } from '../operator-rig.ts';
 
 export interface ScenarioContext {
@@ -19,9 +19,4 @@ export interface Scenario {
   readonly longOnly?: true;
   /** Ends the operators it has started. */
   readonly run: (context: ScenarioContext) => Promise<void>;
-}
-
-/** The value that so many percent of the others do not exceed (nearest rank). Undefined for none. */
-export function percentile(values: readonly number[], percent: number): number | undefined {
-  return values.toSorted((left, right) => left - right)[Math.ceil((values.length * percent) / 100) - 1];
 }

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isRecord } from '@skiff/model/is-record';
 import { parse } from 'yaml';
-import type { Random } from '../../faults/random.ts';
-import { KEY } from './manifests.ts';
+import type { Random } from '../../support/random.ts';
+import { KEY } from '../manifests.ts';
 
 const CRDS = join(import.meta.dirname, '..', '..', '..', 'crds');
 const LONG = 'x'.repeat(250);

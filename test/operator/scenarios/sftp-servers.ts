@@ -10,8 +10,9 @@ import { type BlobStandInProcess, startBlobStandInProcess } from '../../emulator
 import { freePort } from '../../support/free-port.ts';
 import type { Login } from '../../support/openssh-client.ts';
 import { SkiffProcess } from '../../support/skiff-process.ts';
-import { type OperatorRig, until } from '../operator-rig.ts';
-import { endpointManifest } from './manifests.ts';
+import { endpointManifest } from '../manifests.ts';
+import type { OperatorRig } from '../operator-rig.ts';
+import { until } from '../until.ts';
 
 export interface KeyPair {
   readonly keyFile: string;

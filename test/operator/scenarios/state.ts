@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '@skiff/database/connect';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import type { KubeClient } from '@skiff/kube/kube-client';
-import { KubeError } from '@skiff/kube/kube-error';
 import type { KubeObject } from '@skiff/kube/kube-object';
 import {
   ConfigMaps,
@@ -11,7 +10,6 @@ import {
   HorizontalPodAutoscalers,
   NetworkPolicies,
   PodDisruptionBudgets,
-  Pods,
   type ResourceType,
   Secrets,
   ServiceAccounts,
@@ -20,6 +18,7 @@ import {
   SftpUsers,
 } from '@skiff/kube/resource-type';
 import { isRecord } from '@skiff/model/is-record';
+import { OWNED, playKubelet } from '../play-kubelet.ts';
 
 export const OUR_TYPES: readonly ResourceType[] = [SftpEndpoints, SftpUsers, EventRoutes];
 const OWNED_TYPES: readonly ResourceType[] = [
@@ -32,7 +31,6 @@ const OWNED_TYPES: readonly ResourceType[] = [
   HorizontalPodAutoscalers,
   NetworkPolicies,
 ];
-const OWNED = 'app.kubernetes.io/managed-by=skiff-operator';
 
 export interface StateQuery {
   readonly client: KubeClient;
@@ -98,7 +96,7 @@ export async function settle(query: StateQuery, { quietMs, timeoutMs }: { readon
   let changedAt = performance.now();
   for (;;) {
     await sleep(Math.min(1_000, quietMs));
-    await playKubelet(query);
+    await playKubelet(query.client, query.namespaces);
     const now = await readState(query);
     if (differences(now, state).length > 0) changedAt = performance.now();
     state = now;
@@ -106,34 +104,6 @@ export async function settle(query: StateQuery, { quietMs, timeoutMs }: { readon
     const isQuiet = performance.now() - changedAt >= quietMs && left.length === 0;
     if (isQuiet || performance.now() - began > timeoutMs) return { state, unobserved: left, settledMs: Math.round(changedAt - began) };
   }
-}
-
-/** Stands in for scheduler, kubelet and cloud: pods become ready, load balancers get an address. */
-async function playKubelet({ client, namespaces }: StateQuery): Promise<void> {
-  const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime: new Date().toISOString() }];
-  const loadBalancer = { ingress: [{ ip: '192.0.2.10' }] };
-  const played = [
-    { type: Pods, query: {}, status: { phase: 'Running', conditions } },
-    { type: Services, query: { labelSelector: OWNED }, status: { loadBalancer } },
-  ];
-  for (const namespace of namespaces) {
-    for (const { type, query, status } of played) {
-      for (const { metadata, status: before } of await list(client, type, { namespace, ...query })) {
-        if (isPlayed(before)) continue;
-        const object = { apiVersion: type.apiVersion, kind: type.kind, metadata: { namespace, name: metadata.name }, status };
-        await client.applyStatus(type, object, { signal: AbortSignal.timeout(10_000) }).catch((error: unknown) => {
-          // Deleted since it was listed.
-          if (!(error instanceof KubeError) || error.code !== 'notFound') throw error;
-        });
-      }
-    }
-  }
-}
-
-function isPlayed(status: unknown): boolean {
-  if (!isRecord(status)) return false;
-  const { loadBalancer } = status;
-  return status.phase === 'Running' || (isRecord(loadBalancer) && loadBalancer.ingress !== undefined);
 }
 
 async function list(

@@ -3,6 +3,9 @@ import type { Manifest } from '@skiff/kube/kube-client';
 export const API_VERSION = 'skiff.dev/v1alpha1';
 export const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEthcl1iOBiiozvLb0pf1mbZ/5dFy3Y0mH7dyYRxR7yG';
 
+/** That of bob in the quickstart. */
+export const HASH = '$argon2id$v=19$m=19456,t=2,p=1$4YyGf+0lXdue5IQ3FDZF+Q$DE+Qr6mAQFmxvtEs4Llvzm/yZo7Hd0IYuy4JZRkM9ag';
+
 export interface NamedManifest extends Manifest {
   readonly metadata: { readonly name: string; readonly namespace: string };
 }

@@ -1,0 +1,36 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { ControlPlane } from './control-plane.ts';
+
+const TIMEOUT_MS = 120_000;
+
+export interface Ran {
+  readonly code: number;
+  /** Of both streams. */
+  readonly output: string;
+}
+
+/** Runs kubectl as the cluster's admin to its end, whatever that is. */
+export async function tryKubectl(plane: ControlPlane, args: readonly string[], input = ''): Promise<Ran> {
+  const child = spawn(plane.kubectl, ['--kubeconfig', plane.kubeconfigPath, ...args], { stdio: 'pipe', timeout: TIMEOUT_MS });
+  let output = '';
+  child.on('error', (error) => {
+    output += error.message;
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+  }
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(input);
+  const [code] = await once(child, 'close');
+  return { code: Number(code ?? 1), output };
+}
+
+/** Runs kubectl and gives what it said. @throws {Error} with that, when it fails. */
+export async function kubectl(plane: ControlPlane, args: readonly string[], input = ''): Promise<string> {
+  const { code, output } = await tryKubectl(plane, args, input);
+  if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${output}`);
+  return output;
+}

@@ -17,6 +17,10 @@ import { openAzuriteContainer } from '../support/test-stores.ts';
 
 const CONTAINER = 'files';
 const QUEUE = 'events';
+/** Of one attempt of a delivery. Others leave what a killed router was at alone for this and 15 s. */
+export const ATTEMPT_SECONDS = 5;
+/** So long nobody gets at the session of a router that was killed. Service Bus takes 5 s at least. */
+const SESSION_LOCK_MS = 15_000;
 
 /** Everything between a partner and an application, each part a process of its own: the servers and routers are started by the test. */
 export interface MainJobRig {
@@ -42,7 +46,11 @@ export async function startMainJobRig(ordering: 'None' | 'PerPath' = 'None'): Pr
     for (const one of stops.splice(0).reverse()) await one();
   };
   try {
-    const azure = await startAzure({ dir: join(dir, 'azure'), containers: [CONTAINER], queues: [{ name: QUEUE, requiresSession: ordering === 'PerPath' }] });
+    const azure = await startAzure({
+      dir: join(dir, 'azure'),
+      containers: [CONTAINER],
+      queues: [ordering === 'PerPath' ? { name: QUEUE, requiresSession: true, lockMs: SESSION_LOCK_MS } : QUEUE],
+    });
     stops.push(() => azure.stop());
     const database = await openTestDatabase();
     stops.push(() => database.close());
@@ -59,7 +67,7 @@ export async function startMainJobRig(ordering: 'None' | 'PerPath' = 'None'): Pr
     });
     stops.push(() => site.close());
     const resources = createResourceRepository(database.database);
-    const targets = [{ name: 'inbox', http: { url: `${inbox.url}/files` } }];
+    const targets = [{ name: 'inbox', http: { url: `${inbox.url}/files` }, delivery: { timeoutSeconds: ATTEMPT_SECONDS } }];
     await resources.applyRoutes(site.endpointId, [{ kind: 'put', row: { namespace: 'default', name: 'inbox', uid: 'uid-inbox', match: null, targets } }]);
     const blobs = openAzuriteContainer({ blobEndpoint: azure.blobEndpoint, container: CONTAINER, ca: azure.certificates.ca });
     stops.push(() => blobs.close());

@@ -7,7 +7,7 @@ import { createResourceRepository } from '@skiff/database/mysql-resource-reposit
 import { parseFileEvent } from '@skiff/model/parse-file-event';
 import { eventually } from '../support/eventually.ts';
 import { SftpTestClient } from '../support/sftp-test-client.ts';
-import { type MainJobRig, startMainJobRig } from './main-job-rig.ts';
+import { ATTEMPT_SECONDS, type MainJobRig, startMainJobRig } from './main-job-rig.ts';
 
 const OVERWRITES = 24;
 const PATH = '/same.txt';
@@ -47,7 +47,13 @@ before(async () => {
   await once(application, 'listening');
   const address = application.address();
   assert.ok(typeof address === 'object' && address !== null);
-  const targets = [{ name: 'app', http: { url: `http://127.0.0.1:${address.port}/` }, delivery: { minBackoffSeconds: 1, maxBackoffSeconds: 2 } }];
+  const targets = [
+    {
+      name: 'app',
+      http: { url: `http://127.0.0.1:${address.port}/` },
+      delivery: { timeoutSeconds: ATTEMPT_SECONDS, minBackoffSeconds: 1, maxBackoffSeconds: 2 },
+    },
+  ];
   const row = { namespace: 'default', name: 'strict', uid: 'uid-strict', match: null, targets };
   await createResourceRepository(rig.database.database).applyRoutes(rig.site.endpointId, [{ kind: 'put', row }]);
 });

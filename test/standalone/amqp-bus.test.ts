@@ -3,6 +3,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { createOperationLog } from '@skiff/database/mysql-operation-log';
+import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
 import { createAmqpConsumer, createAmqpPublisher } from '@skiff/messaging/amqp';
 import { silentLogger } from '@skiff/runtime/logger';
@@ -102,6 +104,7 @@ describe('an endpoint whose event bus is an AMQP 1.0 broker', () => {
     await running.waitFor('condition', (line) => line.msg === 'condition changed' && line.reason === 'SecretNotFound' && line.condition === 'ResolvedRefs');
     await running.waitFor('ann', servesUsers(1), 60_000);
     await upload('early.txt');
+    const uploadedAt = performance.now();
     await running.waitFor('reason', (line) => JSON.stringify(line).includes('password has not reached this process: Secret broker, key password'));
     await writeFile(join(dir, 'manifests', 'secret.yaml'), secret('wrong'));
     await running.waitFor(
@@ -110,6 +113,11 @@ describe('an endpoint whose event bus is an AMQP 1.0 broker', () => {
     );
     await upload('waiting.txt');
     assert.equal(inbox.received.length, 0);
+    // What the condition EventsDelayed goes by: attempts that failed make no event younger.
+    const endpointId = await createResourceRepository(database.database).endpointId('default', 'test');
+    const sinceMs = performance.now() - uploadedAt;
+    const { waiting, oldestAgeMs } = await createOperationLog(database.database).outboxStatus(endpointId);
+    assert.ok(waiting === 2 && oldestAgeMs >= sinceMs, `${waiting} wait, the oldest for ${oldestAgeMs} ms, of ${sinceMs} ms`);
     await writeFile(join(dir, 'manifests', 'secret.yaml'), secret(PASSWORD));
     await Promise.all([delivered('early.txt', 60_000), delivered('waiting.txt', 60_000)]);
     await upload('late.txt');

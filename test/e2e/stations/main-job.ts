@@ -84,6 +84,23 @@ async function sendAndFollow({ kube, checks, client, dir }: Stage, login: Login,
   checks.add(`${login.username}: close recorded until the application pod was called`, atMs - Date.parse(event.time), 'ms', '<= 5000');
   checks.add(`${login.username}: size of the blob in the event`, event.data.sizeBytes ?? -1, 'bytes', `== ${FILE_BYTES}`);
   checks.add(`${login.username}: the client's address in the event is the true one`, event.data.clientAddress === clientAddress ? 1 : 0, 'of 1', '== 1');
+  const records = await deliveryRecords(kube, event.id);
+  checks.add(`${login.username}: skiff deliveries list in the router's pod shows the delivery`, records.filter(isSuccess).length, 'of 1', '== 1');
+}
+
+/** As docs/events.md has it. */
+async function deliveryRecords(kube: Stage['kube'], eventId: string): Promise<readonly unknown[]> {
+  const listed = await kube.run(
+    ['-n', NAMESPACE, 'exec', `deploy/skiff-${ENDPOINT}-router`, '--'].concat(['skiff', 'deliveries', 'list', '--event', eventId, '--output', 'json']),
+  );
+  return listed
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+function isSuccess(record: unknown): boolean {
+  return typeof record === 'object' && record !== null && 'state' in record && record.state === 'succeeded';
 }
 
 export interface Delivery {

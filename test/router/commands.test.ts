@@ -26,6 +26,23 @@ it('explains which routes would take an event, and delivers nothing', async (t) 
   assert.deepEqual(rig.application.calls, []);
 });
 
+it('lists deliveries page by page, those that died at the same moment included', async (t) => {
+  const rig = await startRouterRig(t, () => []);
+  const ids = Array.from({ length: 5 }, (_, index) => `e${index}`);
+  const key = { endpointId: rig.endpointId, route: 'team/r', target: 'app' };
+  await rig.deliveries.record(ids.map((eventId) => ({ ...key, eventId, state: 'dead', attempt: 1, reason: 'HTTP 500' })));
+  const seen: string[] = [];
+  for (let next: readonly string[] = []; ; ) {
+    const { code, stdout, stderr } = await skiff(rig, ['deliveries', 'list', '--limit', '2', '-o', 'json', ...next]);
+    assert.equal(code, 0, stderr);
+    seen.push(...stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line).eventId])));
+    const position = /--after (\S+)\n$/.exec(stderr)?.[1];
+    if (position === undefined) break;
+    next = ['--after', position];
+  }
+  assert.deepEqual(seen.toSorted(), ids);
+});
+
 it('says what is wrong with a command, and how it is to be called', async (t) => {
   const rig = await startRouterRig(t, () => []);
   for (const [args, code, said] of [
@@ -34,6 +51,8 @@ it('says what is wrong with a command, and how it is to be called', async (t) =>
     [['deliveries', 'replay', '--all', '--state', 'waiting'], 2, /only dead/],
     [['deliveries', 'list', '--state', 'lost'], 2, /waiting, succeeded, dead/],
     [['deliveries', 'list', '--limit', '0'], 2, /1 to 1000/],
+    [['deliveries', 'list', '--after', 'elsewhere'], 2, /page before/],
+    [['deliveries', 'list', '-o', 'yaml'], 2, /--output is json/],
     [['deliveries', 'list', '--what'], 2, /--what/],
     [['deliveries', 'list', '--endpoint', 'team/none'], 1, /no endpoint team\/none, but team\/main/],
     [['routes', 'explain'], 2, /--event FILE/],

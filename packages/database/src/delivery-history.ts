@@ -13,22 +13,28 @@ export interface DeliveryRecord extends DeliveryKey {
   readonly dueAt: Date | null;
 }
 
-/** One of `eventId` and `state` at least: everything else would read the whole table. */
-export type DeliverySearch = {
-  readonly endpointId: number;
-  readonly route?: string;
-  readonly target?: string;
-  /** Only what changed before this moment, to page on. */
-  readonly before?: Date;
-  /** At most 1,000. */
-  readonly limit: number;
-} & ({ readonly eventId: string; readonly state?: DeliveryState } | { readonly eventId?: string; readonly state: DeliveryState });
-
-export interface ReplaySelection {
+/** Which deliveries are meant; what is left out is any. */
+export interface DeliverySelection {
   readonly endpointId: number;
   readonly route?: string;
   readonly target?: string;
   readonly eventId?: string;
+}
+
+/** Where a page ended. The time alone does not tell: outcomes are written hundreds at a time, and share it. */
+export type DeliveryPosition = Pick<DeliveryRecord, 'updatedAt' | 'eventId' | 'route' | 'target'>;
+
+/** One of `eventId` and `state` at least: everything else would read the whole table. */
+export type DeliverySearch = DeliverySelection & {
+  /** Only what changed before this moment. */
+  readonly before?: Date;
+  /** Only what comes after this in the list, to page on. */
+  readonly after?: DeliveryPosition;
+  /** At most 1,000. */
+  readonly limit: number;
+} & ({ readonly eventId: string; readonly state?: DeliveryState } | { readonly state: DeliveryState });
+
+export interface ReplaySelection extends DeliverySelection {
   /** Only what changed before this moment of the database's clock: what has died again since stays dead. */
   readonly before?: Date;
   /** At most 10,000; call again while it gives as many. */
@@ -71,7 +77,7 @@ export interface DeliveryHistory {
   /** The last to change first. */
   search(search: DeliverySearch): Promise<readonly DeliveryRecord[]>;
   /** What {@link replay} would find, at the moment `asOf` of the database's clock. */
-  replayable(selection: Omit<ReplaySelection, 'limit' | 'before'>): Promise<Replayable>;
+  replayable(selection: DeliverySelection): Promise<Replayable>;
   /** Makes dead deliveries due again, with all their attempts. Gives their number. Those whose message was not kept stay dead. */
   replay(selection: ReplaySelection): Promise<number>;
   /** Adds to the counters of routes. An addition whose answer was lost may be counted twice. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { DeliveryHistory } from './delivery-history.ts';
+import type { DeliveryHistory, DeliveryPosition, DeliveryRecord } from './delivery-history.ts';
 import type { DeliveryLog } from './delivery-log.ts';
 import { createDeliveryHistory } from './mysql-delivery-history.ts';
 import { createDeliveryLog } from './mysql-delivery-log.ts';
@@ -39,11 +39,27 @@ describe('delivery history', () => {
     assert.deepEqual(await targets({ limit: 1 }), ['e2 b']);
     const [newest] = await history.search({ endpointId, state: 'dead', limit: 1 });
     assert.deepEqual(await targets({ before: newest?.updatedAt }), ['e1 app']);
+    assert.deepEqual(await targets({ after: newest }), ['e1 app']);
     const ofEvent = await history.search({ endpointId, eventId: 'e1', limit: 10 });
     assert.deepEqual(ofEvent.map(({ target, state, detail }) => `${target} ${state} ${detail}`).sort(), [
       'app dead 3 attempts failed: HTTP 500',
       'ok succeeded HTTP 204',
     ]);
+  });
+
+  it('gives every delivery on one page and no other, also of those that changed at the same moment', async () => {
+    const endpointId = endpoints++;
+    const ids = Array.from({ length: 25 }, (_, index) => `e${index}`);
+    const key = { endpointId, route: 'team/r', target: 'app' };
+    await log.record(ids.map((eventId) => ({ ...key, eventId, state: 'dead', attempt: 1, reason: 'HTTP 500' })));
+    const seen: string[] = [];
+    let after: DeliveryPosition | undefined;
+    do {
+      const page: readonly DeliveryRecord[] = await history.search({ endpointId, state: 'dead', limit: 10, ...(after === undefined ? {} : { after }) });
+      seen.push(...page.map(({ eventId }) => eventId));
+      after = page.length === 10 ? page.at(-1) : undefined;
+    } while (after !== undefined);
+    assert.deepEqual(seen.toSorted(), ids.toSorted());
   });
 
   it('makes dead deliveries due again with all their attempts, those asked for and no others', async () => {

@@ -2,8 +2,10 @@ import { type InsertObject, type RawBuilder, sql } from 'kysely';
 import type { Database } from './connect.ts';
 import type {
   DeliveryHistory,
+  DeliveryPosition,
   DeliveryRecord,
   DeliverySearch,
+  DeliverySelection,
   DeliveryState,
   Replayable,
   ReplaySelection,
@@ -29,7 +31,7 @@ export function createDeliveryHistory(database: Database): DeliveryHistory {
 }
 
 async function find(database: Database, search: DeliverySearch): Promise<readonly DeliveryRecord[]> {
-  const { endpointId, eventId, state, route, target, before, limit } = search;
+  const { endpointId, eventId, state, route, target, before, after, limit } = search;
   const rows = await database.repeatable((queries) => {
     let select = queries
       .selectFrom('deliveries')
@@ -40,7 +42,14 @@ async function find(database: Database, search: DeliverySearch): Promise<readonl
     if (route !== undefined) select = select.where('route', '=', route);
     if (target !== undefined) select = select.where('target', '=', target);
     if (before !== undefined) select = select.where('updated_at', '<', before);
-    return select.orderBy('updated_at', 'desc').limit(Math.min(limit, MAX_FOUND)).execute();
+    if (after !== undefined) select = select.where('updated_at', '<=', after.updatedAt).where(comesAfter(after));
+    return select
+      .orderBy('updated_at', 'desc')
+      .orderBy('event_key', 'desc')
+      .orderBy('route', 'desc')
+      .orderBy('target', 'desc')
+      .limit(Math.min(limit, MAX_FOUND))
+      .execute();
   });
   return rows.map((row) => ({
     endpointId,
@@ -56,7 +65,11 @@ async function find(database: Database, search: DeliverySearch): Promise<readonl
   }));
 }
 
-async function replayable(database: Database, selection: Omit<ReplaySelection, 'limit' | 'before'>): Promise<Replayable> {
+function comesAfter({ updatedAt, eventId, route, target }: DeliveryPosition): RawBuilder<boolean> {
+  return sql<boolean>`(updated_at < ${updatedAt} OR (event_key, route, target) < (${eventKey(eventId)}, ${route}, ${target}))`;
+}
+
+async function replayable(database: Database, selection: DeliverySelection): Promise<Replayable> {
   const row = await database.repeatable((queries) =>
     queries
       .selectFrom('deliveries')

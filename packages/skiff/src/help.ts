@@ -60,6 +60,7 @@ skiff deliveries list      the last to change first
   --state STATE               waiting, succeeded or dead. Default: dead; with --event: every one
   --before TIME               changed before, such as 2026-01-31T12:00:00Z
   --limit NUMBER              at most so many, up to 1000. Default: 100
+  --after POSITION            the next page: what the one before has printed
   -o, --output json           one JSON object per line
 
 skiff deliveries replay    makes dead deliveries due again, with all their attempts; the routers deliver them

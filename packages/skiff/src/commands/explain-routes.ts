@@ -10,8 +10,8 @@ import { MAX_MESSAGE_BYTES, parseMessage } from '@skiff/router/message-parser';
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from '../modes/mode.ts';
 import { CommandError, withEndpointRows } from './command-database.ts';
-import { printable } from './format-table.ts';
-import { parseOptions, routeOption } from './parse-options.ts';
+import { printable, toJsonLines } from './format-output.ts';
+import { jsonOption, parseOptions, routeOption } from './parse-options.ts';
 
 /** `skiff routes explain`: which routes in force would take a message, and why the others would not. Nothing is delivered. */
 export async function explainRoutesOf(context: ModeContext): Promise<number> {
@@ -21,10 +21,10 @@ export async function explainRoutesOf(context: ModeContext): Promise<number> {
     route: { type: 'string' },
     output: { type: 'string', short: 'o' },
   });
-  const { endpoint, event: file, output } = options;
+  const { endpoint, event: file } = options;
+  const json = jsonOption(options.output);
   const wanted = routeOption(options.route);
   if (file === undefined) throw new ConfigurationError('which event? --event FILE, or --event - for standard input');
-  if (output !== undefined && output !== 'json') throw new ConfigurationError('--output is json, or left out for text');
   const body = await readMessage(file);
   const parsed = parseMessage({ body, contentType: undefined, messageId: undefined });
   if (parsed.kind === 'notAnEvent') throw new CommandError(`the router would set this message aside as NotAnEvent: ${parsed.description}`);
@@ -33,7 +33,7 @@ export async function explainRoutesOf(context: ModeContext): Promise<number> {
   const explanations = rows.filter((row) => wanted === undefined || objectKey(row) === wanted).map((row) => explain(row, message));
   if (wanted !== undefined && explanations.length === 0) throw new CommandError(`no route ${wanted} is in force: kubectl describe eventroute says why`);
   const kind = parsed.event === undefined ? 'no event of Skiff, but JSON' : parsed.event.type;
-  process.stdout.write(output === 'json' ? explanations.map((one) => `${JSON.stringify(one)}\n`).join('') : toText(kind, explanations));
+  process.stdout.write(json ? toJsonLines(explanations) : toText(kind, explanations));
   return 0;
 }
 

@@ -3,43 +3,42 @@ import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from '../modes/mode.ts';
 import { withEndpointRows } from './command-database.ts';
-import { formatTable } from './format-table.ts';
-import { integerOption, parseOptions, routeOption } from './parse-options.ts';
+import { formatPosition, positionOption } from './delivery-position.ts';
+import { SELECTION_OPTIONS, selectionOf } from './delivery-selection.ts';
+import { formatTable, toJsonLines } from './format-output.ts';
+import { integerOption, jsonOption, parseOptions } from './parse-options.ts';
 
 const STATES: readonly DeliveryState[] = ['waiting', 'succeeded', 'dead'];
 
 /** `skiff deliveries list`: what became of events at the targets, the last to change first. */
 export async function listDeliveries(context: ModeContext): Promise<number> {
   const options = parseOptions(context.args.slice(1), {
-    endpoint: { type: 'string' },
-    route: { type: 'string' },
-    target: { type: 'string' },
-    event: { type: 'string' },
+    ...SELECTION_OPTIONS,
     state: { type: 'string' },
     before: { type: 'string' },
+    after: { type: 'string' },
     limit: { type: 'string' },
     output: { type: 'string', short: 'o' },
   });
-  const { endpoint, target, event, before, output } = options;
-  const route = routeOption(options.route);
+  const { eventId, ...selection } = selectionOf(options);
   const state = stateOption(options.state);
   const limit = integerOption('limit', options.limit, { fallback: 100, max: 1_000 });
-  if (output !== undefined && output !== 'json') throw new ConfigurationError('--output is json, or left out for a table');
-  const beforeTime = before === undefined ? undefined : timeOption(before);
-  const rows = await withEndpointRows(context, endpoint, ({ database, endpointId }) => {
-    const common = {
-      endpointId,
-      limit,
-      ...(route === undefined ? {} : { route }),
-      ...(target === undefined ? {} : { target }),
-      ...(beforeTime === undefined ? {} : { before: beforeTime }),
-    };
+  const json = jsonOption(options.output);
+  const page = {
+    ...selection,
+    limit,
+    ...(options.before === undefined ? {} : { before: timeOption(options.before) }),
+    ...(options.after === undefined ? {} : { after: positionOption(options.after) }),
+  };
+  const rows = await withEndpointRows(context, options.endpoint, ({ database, endpointId }) => {
+    const common = { ...page, endpointId };
     const search: DeliverySearch =
-      event === undefined ? { ...common, state: state ?? 'dead' } : { ...common, eventId: event, ...(state === undefined ? {} : { state }) };
+      eventId === undefined ? { ...common, state: state ?? 'dead' } : { ...common, eventId, ...(state === undefined ? {} : { state }) };
     return createDeliveryHistory(database).search(search);
   });
-  process.stdout.write(output === 'json' ? rows.map((row) => `${JSON.stringify(toJson(row))}\n`).join('') : table(rows));
-  if (rows.length === limit) process.stderr.write(`only the first ${limit}; for the next: --before ${rows.at(-1)?.updatedAt.toISOString()}\n`);
+  process.stdout.write(json ? toJsonLines(rows.map(toJson)) : table(rows));
+  const last = rows.at(-1);
+  if (rows.length === limit && last !== undefined) process.stderr.write(`only the first ${limit}; for the next: --after ${formatPosition(last)}\n`);
   return 0;
 }
 

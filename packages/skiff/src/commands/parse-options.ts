@@ -25,3 +25,9 @@ export function routeOption(text: string | undefined): string | undefined {
   if (text !== undefined && !/^[^/\s]+\/[^/\s]+$/.test(text)) throw new ConfigurationError('--route is NAMESPACE/NAME of an EventRoute');
   return text;
 }
+
+/** True for JSON lines, false for people. @throws {ConfigurationError} */
+export function jsonOption(output: string | undefined): boolean {
+  if (output !== undefined && output !== 'json') throw new ConfigurationError('--output is json, or left out for text');
+  return output === 'json';
+}

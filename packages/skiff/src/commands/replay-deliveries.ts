@@ -3,7 +3,8 @@ import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
 import { ConfigurationError } from '../configuration/environment.ts';
 import type { ModeContext } from '../modes/mode.ts';
 import { withEndpointRows } from './command-database.ts';
-import { integerOption, parseOptions, routeOption } from './parse-options.ts';
+import { SELECTION_OPTIONS, selectionOf } from './delivery-selection.ts';
+import { integerOption, parseOptions } from './parse-options.ts';
 
 const PAUSE_MS = 50;
 const PROGRESS_EVERY_MS = 1_000;
@@ -14,28 +15,21 @@ const PROGRESS_EVERY_MS = 1_000;
  */
 export async function replayDeliveries(context: ModeContext): Promise<number> {
   const options = parseOptions(context.args.slice(1), {
-    endpoint: { type: 'string' },
-    route: { type: 'string' },
-    target: { type: 'string' },
-    event: { type: 'string' },
+    ...SELECTION_OPTIONS,
     state: { type: 'string' },
     all: { type: 'boolean' },
     'dry-run': { type: 'boolean' },
     'batch-size': { type: 'string' },
   });
-  const { endpoint, target, event, state = 'dead', all = false } = options;
-  const route = routeOption(options.route);
+  const { endpoint, state = 'dead', all = false } = options;
+  const selected = selectionOf(options);
   const batchSize = integerOption('batch-size', options['batch-size'], { fallback: 500, max: 10_000 });
   if (state !== 'dead') throw new ConfigurationError('only dead deliveries can be replayed: --state dead');
-  if (route === undefined && event === undefined && !all) throw new ConfigurationError('which? --route NAMESPACE/NAME, --event ID or --all');
+  if (selected.route === undefined && selected.eventId === undefined && !all)
+    throw new ConfigurationError('which? --route NAMESPACE/NAME, --event ID or --all');
   return withEndpointRows(context, endpoint, async ({ database, endpointId }) => {
     const history = createDeliveryHistory(database);
-    const selection = {
-      endpointId,
-      ...(route === undefined ? {} : { route }),
-      ...(target === undefined ? {} : { target }),
-      ...(event === undefined ? {} : { eventId: event }),
-    };
+    const selection = { ...selected, endpointId };
     const { replayable, withoutMessage, asOf } = await history.replayable(selection);
     const rest = withoutMessage === 0 ? '' : `; ${withoutMessage} stay dead, since their message was not kept`;
     if (options['dry-run'] === true) {

@@ -16,3 +16,8 @@ export function formatTable(heads: readonly string[], rows: readonly (readonly s
 export function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '?');
 }
+
+/** One JSON object per line. */
+export function toJsonLines(rows: readonly object[]): string {
+  return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+}

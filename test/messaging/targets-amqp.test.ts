@@ -120,17 +120,20 @@ describe('AMQP 1.0 over a broker that dies', () => {
   });
 });
 
-describe('AMQP 1.0 publisher', () => {
-  it('tells the message that is too large for RabbitMQ from those that shared its session, which all arrive', async (t) => {
-    // A broker of its own: it ends the whole session for one message above its limit.
-    const small = await startPrivateRabbitMq(undefined, ['max_message_size = 65536']);
+describe('AMQP 1.0 at a RabbitMQ that ends the whole session for one message above its limit', () => {
+  let small: PrivateRabbitMq;
+  before(async () => {
+    small = await startPrivateRabbitMq(undefined, ['max_message_size = 65536']);
+  });
+  after(() => small?.stop());
+
+  it('a publisher tells that message from those that shared its session, which all arrive', async (t) => {
     const address = '/queue/limited';
     const publisher = createAmqpPublisher({ url: small.url, address, login, logger });
     const consumer = createAmqpConsumer({ url: small.url, address, login, logger, concurrency: 10 });
     t.after(async () => {
       await consumer.stop(AbortSignal.timeout(2000));
       await publisher.close();
-      await small.stop();
     });
     const message = (messageId: string, sizeBytes: number) => ({ messageId, contentType: 'a/b', subject: 's', properties: {}, body: Buffer.alloc(sizeBytes) });
     const received = new Set<string | undefined>();
@@ -159,6 +162,24 @@ describe('AMQP 1.0 publisher', () => {
     await eventually('all others have come', () => wanted.every((id) => received.has(id)));
   });
 
+  it('a target rejects that delivery alone, and makes those that were under way beside it', async (t) => {
+    const made = createAmqpTarget({ url: small.url, address: '/queue/beside', login, logger, timeoutMs: 20_000, addresses: { allow: ['127.0.0.0/8'] } });
+    t.after(() => made.close());
+    await made.deliver(uploadedInput('first'), never);
+    for (let round = 0; round < 3; round++) {
+      const large = { ...uploadedInput(`large-${round}`), body: Buffer.alloc(100_000) };
+      const inputs = [...Array.from({ length: 10 }, (_, i) => uploadedInput(`${round}-${i}`)), large];
+      const outcomes = await Promise.all(inputs.map((input) => made.deliver(input, never)));
+      assert.deepEqual(
+        outcomes.map(({ kind }) => kind),
+        inputs.map((input) => (input === large ? 'rejected' : 'delivered')),
+        JSON.stringify(outcomes),
+      );
+    }
+  });
+});
+
+describe('AMQP 1.0 publisher', () => {
   it('confirms more messages in one call than a session has room for', async (t) => {
     const address = '/queue/many';
     const publisher = createAmqpPublisher({ url: broker.url, address, login, logger });

@@ -21,6 +21,8 @@ export interface AmqpOptions extends AmqpAccess {
   readonly access?: () => Promise<AmqpAccess>;
   /** Which addresses the broker may have. Default: any, for brokers that the platform has chosen. */
   readonly addresses?: AddressPolicy;
+  /** Tries of one message within one call. Default: 3. */
+  readonly maxAttempts?: number;
   /** Largest body in bytes. Default: 1 MiB. */
   readonly maxBodyBytes?: number;
   readonly logger: Logger;

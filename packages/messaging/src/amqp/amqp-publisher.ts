@@ -52,7 +52,8 @@ export class AmqpPublisher implements EventPublisher {
 
   #send(slot: AmqpSenderSlot, message: OutgoingMessage, signal: AbortSignal): Promise<void> {
     const wire = toAmqpMessage(message);
-    return retry({ ...RETRY, signal }, async () => (await opened(slot)).send(wire, signal));
+    const { maxAttempts = RETRY.maxAttempts } = this.#options;
+    return retry({ ...RETRY, maxAttempts, signal }, async () => (await opened(slot)).send(wire, signal));
   }
 }
 

@@ -3,10 +3,10 @@ import { StoreError } from '@skiff/model/store-error';
 import { withDeadline } from '@skiff/runtime/abort';
 import type { DeliveryInput, DeliveryOutcome, DeliveryTarget } from '../delivery-target.ts';
 import { attributesOf } from '../event-attributes.ts';
+import type { OutgoingMessage } from '../event-bus.ts';
 import { AddressRefusedError } from '../http/address-guard.ts';
-import { toAmqpMessage } from './amqp-message.ts';
 import { type AmqpOptions, parseBrokerUrl } from './amqp-options.ts';
-import { AmqpSenderSlot } from './amqp-sender-slot.ts';
+import { AmqpPublisher } from './amqp-publisher.ts';
 
 export interface AmqpTargetOptions extends AmqpOptions {
   /** One attempt, connecting included. */
@@ -21,30 +21,25 @@ export interface AmqpTargetOptions extends AmqpOptions {
  */
 export function createAmqpTarget(options: AmqpTargetOptions): DeliveryTarget {
   parseBrokerUrl(options.url, { plain: 'amqp', tls: 'amqps', ports: [5672, 5671] });
-  const slot = new AmqpSenderSlot(options);
+  // Whoever is told "retry" tries again.
+  const publisher = new AmqpPublisher({ ...options, maxAttempts: 1 });
   return {
     async deliver(input, signal) {
       try {
-        await withDeadline({ timeoutMs: options.timeoutMs, signal }, async (within) => (await slot.acquire()).send(messageOf(input), within));
+        await withDeadline({ timeoutMs: options.timeoutMs, signal }, (within) => publisher.publish([messageOf(input)], within));
         return { kind: 'delivered', detail: 'accepted by the broker' };
       } catch (error) {
         return failureOf(error, signal);
       }
     },
-    close: () => slot.close(),
+    close: () => publisher.close(),
   };
 }
 
-function messageOf(input: DeliveryInput) {
+function messageOf(input: DeliveryInput): OutgoingMessage {
   const { eventId, event, body, contentType } = input;
   const properties = Object.fromEntries(Object.entries(attributesOf(event)).map(([name, value]) => [`cloudEvents_${name}`, value]));
-  return toAmqpMessage({
-    messageId: eventId,
-    contentType: event === undefined ? contentType : CLOUD_EVENTS_JSON,
-    subject: event?.type ?? '',
-    body,
-    properties,
-  });
+  return { messageId: eventId, contentType: event === undefined ? contentType : CLOUD_EVENTS_JSON, subject: event?.type ?? '', body, properties };
 }
 
 function failureOf(error: unknown, signal: AbortSignal): DeliveryOutcome {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorCodeOf } from '@skiff/model/error-code';
 import { gatheredSecretKey, type SecretKeyRef } from '@skiff/model/route-secrets';
 import { StoreError } from '@skiff/model/store-error';
 import { Secret } from '@skiff/runtime/secret';
@@ -11,6 +12,7 @@ export interface SecretReader {
 }
 
 const MAX_NAME_LENGTH = 255;
+const READ_TIMEOUT_MS = 5_000;
 
 /** Reads the Secret that the operator gathers for an endpoint's routers, mounted as a directory: one file per key (`gatheredSecretKey`). */
 export function createDirectorySecretReader(directory: string): SecretReader {
@@ -18,12 +20,17 @@ export function createDirectorySecretReader(directory: string): SecretReader {
     async read(namespace, ref) {
       const name = gatheredSecretKey(namespace, ref);
       if (name.length > MAX_NAME_LENGTH || /[/\0]/.test(name)) throw new StoreError({ code: 'invalid', message: 'no Secret can have such a key' });
-      try {
-        return new Secret(await readFile(join(directory, name), { encoding: 'utf8', signal: AbortSignal.timeout(5000) }));
-      } catch (cause) {
-        if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-        throw new StoreError({ code: 'unavailable', message: 'a mounted secret cannot be read', cause });
-      }
+      return readMountedSecret(join(directory, name));
     },
   };
+}
+
+/** Undefined: there is no such file, or not yet. @throws {StoreError} */
+export async function readMountedSecret(file: string): Promise<Secret<string> | undefined> {
+  try {
+    return new Secret(await readFile(file, { encoding: 'utf8', signal: AbortSignal.timeout(READ_TIMEOUT_MS) }));
+  } catch (cause) {
+    if (errorCodeOf(cause) === 'ENOENT') return undefined;
+    throw new StoreError({ code: 'unavailable', message: 'a mounted secret cannot be read', cause });
+  }
 }

@@ -1,35 +1,23 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AmqpAccess, type AmqpOptions, createAmqpConsumer, createAmqpPublisher } from '@skiff/messaging/amqp';
 import type { EventConsumer, EventPublisher } from '@skiff/messaging/event-bus';
 import { createServiceBusConsumer, createServiceBusPublisher } from '@skiff/messaging/service-bus';
 import type { EndpointSettings } from '@skiff/model/endpoint-settings';
-import { errorCodeOf } from '@skiff/model/error-code';
 import type { EventBusSecret } from '@skiff/model/event-bus-secrets';
 import { StoreError } from '@skiff/model/store-error';
-import type { SecretReader } from '@skiff/router/secret-reader';
+import { readMountedSecret, type SecretReader } from '@skiff/router/secret-reader';
 import type { Logger } from '@skiff/runtime/logger';
-import { Secret } from '@skiff/runtime/secret';
+import type { Secret } from '@skiff/runtime/secret';
 import type { Environment } from '../configuration/environment.ts';
 import type { ProcessParts } from './process-parts.ts';
 
 /** Gives what an event bus needs from Secrets; undefined: it is not there, or not yet. @throws {StoreError} when that is not known now. */
 export type EventBusSecrets = (secret: EventBusSecret) => Promise<Secret<string> | undefined>;
 
-const READ_TIMEOUT_MS = 5_000;
-
 /** From the folder that the operator has the Secrets mounted into: one file each. */
 export function mountedEventBusSecrets(environment: Environment): EventBusSecrets {
   const directory = environment.text('SKIFF_EVENT_BUS_SECRETS_DIR');
-  return async (secret) => {
-    if (directory === undefined) return undefined;
-    try {
-      return new Secret(await readFile(join(directory, secret), { encoding: 'utf8', signal: AbortSignal.timeout(READ_TIMEOUT_MS) }));
-    } catch (cause) {
-      if (errorCodeOf(cause) === 'ENOENT') return undefined;
-      throw new StoreError({ code: 'unavailable', message: 'a mounted secret of the event bus cannot be read', cause });
-    }
-  };
+  return async (secret) => (directory === undefined ? undefined : readMountedSecret(join(directory, secret)));
 }
 
 /** From where the endpoint's manifest names them. */

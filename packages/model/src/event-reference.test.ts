@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Compile } from 'typebox/compile';
 import { eventSchema, toEventReference } from './event-reference.ts';
-import { EVENT_TYPES } from './event-types.ts';
+import { EVENT_TYPES, type EventType } from './event-types.ts';
 import type { FileEvent } from './file-event.ts';
+import { parseSkiffEvent } from './parse-file-event.ts';
 
 const event: FileEvent = {
   specversion: '1.0',
@@ -31,6 +32,24 @@ test('the schema of a type takes its events and refuses those of others and inco
   const { sizeBytes: _size, ...data } = event.data;
   assert.equal(uploaded.Check({ ...event, data }), false);
 });
+
+test('the example in each schema is one of its type, and of no other', () => {
+  for (const type of EVENT_TYPES) {
+    const [example, ...more] = examplesOf(type);
+    assert.deepEqual(more, []);
+    assert.notEqual(parseSkiffEvent(example), undefined, type);
+    assert.deepEqual(
+      EVENT_TYPES.filter((other) => Compile(eventSchema(other)).Check(example)),
+      [type],
+    );
+  }
+});
+
+function examplesOf(type: EventType): readonly unknown[] {
+  const { examples } = eventSchema(type);
+  assert.ok(Array.isArray(examples));
+  return examples;
+}
 
 test('the reference names every type', () => {
   const page = toEventReference();

@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { EVENT_EXAMPLES } from './event-examples.ts';
 import { EVENT_TYPES, type EventType, isBestEffort } from './event-types.ts';
 import { FileEvent, FileEventData } from './file-event.ts';
 import { LoginEvent, LoginEventData } from './login-event.ts';
@@ -35,7 +36,13 @@ export function eventSchema(type: EventType): Readonly<Record<string, unknown>> 
   const { event, data } = isLogin(type) ? { event: LoginEvent, data: LoginEventData } : { event: FileEvent, data: FileEventData };
   const required = [...new Set([...(data.required ?? []), ...TEXTS[type].always])];
   const schema = { ...event, properties: { ...event.properties, type: Type.Literal(type), data: { ...data, required } } };
-  return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: type, description: TEXTS[type].when, ...toPlain(schema) };
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: type,
+    description: TEXTS[type].when,
+    ...toPlain(schema),
+    examples: [EVENT_EXAMPLES[type]],
+  };
 }
 
 function isLogin(type: EventType): boolean {

@@ -12,7 +12,7 @@ import { StoreError } from '@skiff/model/store-error';
 import { eventIdOf, type OperationId } from '@skiff/model/upload-state';
 import { type Failpoints, noFailpoints } from '@skiff/runtime/failpoint';
 import { silentLogger } from '@skiff/runtime/logger';
-import { Relay } from '@skiff/sftp-server/relay';
+import { Relay, type RelayProps } from '@skiff/sftp-server/relay';
 
 const POD = 'pod-1';
 /** More than an event on a short path has, and less than one on a long path. */
@@ -38,8 +38,8 @@ beforeEach(() => {
 const clock = { now: () => new Date(), monotonicMs: () => nowMs };
 const logger = { ...silentLogger, error: (fields: object) => errors.push(JSON.stringify(fields)) };
 
-function relayTo(publisher: EventPublisher, ordered = false, failpoints = noFailpoints): Relay {
-  return new Relay({ log, endpointId, instance: instance(POD), publisher, ordered, clock, logger, failpoints });
+function relayTo(publisher: EventPublisher, more: Partial<RelayProps> = {}): Relay {
+  return new Relay({ log, endpointId, instance: instance(POD), publisher, ordered: false, clock, logger, failpoints: noFailpoints, ...more });
 }
 
 /** Calls back so many turns of the microtask queue after the first batch was marked as published. */
@@ -58,18 +58,18 @@ async function afterTurns(turns: number, call: () => void): Promise<void> {
   call();
 }
 
-async function commit(path: string): Promise<{ readonly id: OperationId; readonly event: FileEvent }> {
+async function commit(path: string, to = log, owner = POD): Promise<{ readonly id: OperationId; readonly event: FileEvent }> {
   const id = newOperationId();
-  const begun = await log.begin({ ...sampleIntent({ path, id, endpointId, owner: POD }), plan: samplePlan(id, path) });
+  const begun = await to.begin({ ...sampleIntent({ path, id, endpointId, owner }), plan: samplePlan(id, path) });
   assert.ok(begun.kind === 'begun');
-  const event = await log.committed({ id, epoch: begun.epoch }, { etag: '"1"' });
+  const event = await to.committed({ id, epoch: begun.epoch }, { etag: '"1"' });
   assert.ok(event);
   return { id, event };
 }
 
 /** As if another server had left them: committed, and claimed by nobody. */
 async function leave(paths: readonly string[]): Promise<readonly string[]> {
-  const left = await Promise.all(paths.map(commit));
+  const left = await Promise.all(paths.map((path) => commit(path)));
   await log.releasePublishable(left.map(({ id }) => id));
   return left.map(({ id }) => eventIdOf(id));
 }
@@ -183,7 +183,7 @@ describe('relay', () => {
         await bus.publisher.publish(messages, signal);
       },
     };
-    const relay = relayTo(publisher, true);
+    const relay = relayTo(publisher, { ordered: true });
     const committed: FileEvent[] = [];
     for (const path of ['/same', '/same', '/other', '/same']) {
       const { id, event } = await commit(path);
@@ -216,13 +216,43 @@ describe('relay', () => {
       const bus = createMemoryBus();
       const [first, second] = [await commit('/a'), await commit('/b')];
       const offerSecond = () => relay.offer(second.event, second.id);
-      const relay: Relay = relayTo(bus.publisher, false, afterFirstBatch(turns, offerSecond));
+      const relay: Relay = relayTo(bus.publisher, { failpoints: afterFirstBatch(turns, offerSecond) });
       relay.offer(first.event, first.id);
       await relay.idle();
       await sleep(0);
       await relay.idle();
       assert.deepEqual(waiting(bus), [first.event.id, second.event.id].toSorted(), `after ${turns} turns`);
     }
+  });
+
+  it('goes on at once with the next event of a path, whichever server has committed it', async () => {
+    const bus = createMemoryBus();
+    const passed = Promise.withResolvers<void>();
+    let calls = 0;
+    const publisher: EventPublisher = {
+      ...bus.publisher,
+      async publish(messages, signal) {
+        calls++;
+        await passed.promise;
+        await bus.publisher.publish(messages, signal);
+      },
+    };
+    const unclaimed = createOperationLog(database.database, { unclaimed: true });
+    const one = relayTo(publisher, { ordered: true, log: unclaimed });
+    const other = relayTo(publisher, { ordered: true, log: unclaimed, instance: instance('pod-2') });
+    const first = await commit('/same', unclaimed);
+    one.offer(first.event, first.id);
+    while (calls === 0) await sleep(5);
+    const second = await commit('/same', unclaimed, 'pod-2');
+    other.offer(second.event, second.id);
+    await other.idle();
+    assert.equal(calls, 1, 'the second waits for the first');
+    passed.resolve();
+    await one.idle();
+    assert.deepEqual(
+      bus.pending.map(({ messageId }) => messageId),
+      [first.event.id, second.event.id],
+    );
   });
 
   it('believes no bus that asks to be left alone for a day', async () => {

@@ -29,6 +29,11 @@ import { UncertainRows } from './operations/uncertain-rows.ts';
 const LOCK_KEY_BYTES = 70;
 
 export interface OperationLogOptions {
+  /**
+   * Events that this process commits are claimed for nobody. Where order counts, whoever has published the one before on their path goes
+   * on with them at once, without waiting for whoever has committed them. Default: they are this process's for the first seconds.
+   */
+  readonly unclaimed?: boolean;
   /** For tests. */
   readonly clock?: Clock;
 }
@@ -42,7 +47,10 @@ export function createOperationLog(database: Database, options: OperationLogOpti
     sizeOf: planBytes,
   });
   const committings = new GroupCommit({ run: (calls: readonly CommittingCall[]) => committingAll(database, calls), keyOf: idOf, sizeOf: planBytes });
-  const committeds = new GroupCommit({ run: (calls: Parameters<typeof committedAll>[1]) => committedAll(database, calls), keyOf: idOf });
+  const committeds = new GroupCommit({
+    run: (calls: Parameters<typeof committedAll>[1]) => committedAll(database, calls, options.unclaimed === true),
+    keyOf: idOf,
+  });
   const aborts = new GroupCommit({ run: (calls: Parameters<typeof abortAll>[1]) => abortAll(database, calls), keyOf: idOf });
   const parks = new GroupCommit({ run: (calls: Parameters<typeof parkAll>[1]) => parkAll(database, calls), keyOf: idOf });
   const publisheds = new GroupCommit({

@@ -91,8 +91,8 @@ export interface OperationLog {
   /** `open` → `committing`, with the plan and a sequence drawn under the lock. `undefined`: displaced. */
   committing(ref: OperationRef, plan: CommitPlan): Promise<{ readonly sequence: bigint } | undefined>;
   /**
-   * `committing` → `committed`; releases the locks. The event becomes publishable; the caller's instance has it to itself for
-   * the first seconds. Returns the finished event, or `undefined` when displaced. Idempotent for the same ref. `unannounced`:
+   * `committing` → `committed`; releases the locks. The event becomes publishable; unless the log is made otherwise, the caller's
+   * instance has it to itself for the first seconds. Returns the finished event, or `undefined` when displaced. Idempotent for the same ref. `unannounced`:
    * nobody wants the event, the row goes straight on to `published`.
    */
   committed(ref: OperationRef, result: CommitResult): Promise<FileEvent | undefined>;

@@ -85,3 +85,8 @@ export function parseEndpointSettings(json: string): EndpointSettings {
   const [first] = validator.Errors(value);
   throw new EndpointSettingsError(`endpoint settings: ${first?.instancePath ?? ''} ${first?.message ?? 'are not an object'}`);
 }
+
+/** Whether the events of one path go out and are delivered one after the other. */
+export function keepsOrder({ events }: Pick<EndpointSettings, 'events'>): boolean {
+  return events?.kind === 'serviceBus' && events.ordering === 'PerPath';
+}

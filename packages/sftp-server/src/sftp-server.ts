@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { InstanceRegistry, OperationLog } from '@skiff/database/operation-log';
 import type { ResourceRepository } from '@skiff/database/resource-rows';
 import type { EventPublisher } from '@skiff/messaging/event-bus';
-import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import { type EndpointSettings, keepsOrder } from '@skiff/model/endpoint-settings';
 import { emitsEvent } from '@skiff/model/event-types';
 import { isPermitted } from '@skiff/model/permission';
 import { toOperationId } from '@skiff/model/upload-state';
@@ -103,7 +103,7 @@ export class SftpServer {
       clock,
       logger,
     });
-    const ordered = settings.events?.kind === 'serviceBus' && settings.events.ordering === 'PerPath';
+    const ordered = keepsOrder(settings);
     this.#relay = new Relay({ log, endpointId, instance: lease.instance, publisher: props.publisher, ordered, clock, logger, failpoints });
     this.#bestEffort = new BestEffortEvents({
       publisher: props.publisher,

@@ -87,7 +87,12 @@ export interface CommittedCall {
   readonly unannounced: boolean;
 }
 
-export function committedAll(database: Database, calls: readonly CommittedCall[]): Promise<readonly (FileEvent | undefined)[]> {
+/** `unclaimed`: for whichever relay looks first. Otherwise the row's owner has the event to itself for a while. */
+export function committedAll(database: Database, calls: readonly CommittedCall[], unclaimed: boolean): Promise<readonly (FileEvent | undefined)[]> {
+  const ownClaim = {
+    claim_owner: sql<string | null>`owner`,
+    claim_until: sql<Date | null>`IF(owner IS NULL, NULL, UTC_TIMESTAMP(3) + INTERVAL ${sql.lit(OWN_CLAIM_SECONDS)} SECOND)`,
+  };
   return database.transaction(
     async (trx) => {
       const ids = calls.map((call) => call.ref.id);
@@ -100,11 +105,7 @@ export function committedAll(database: Database, calls: readonly CommittedCall[]
         await setCommitted(
           trx,
           apply.filter((call) => !call.unannounced),
-          {
-            state: 'committed',
-            claim_owner: sql<string | null>`owner`,
-            claim_until: sql<Date | null>`IF(owner IS NULL, NULL, UTC_TIMESTAMP(3) + INTERVAL ${sql.lit(OWN_CLAIM_SECONDS)} SECOND)`,
-          },
+          { state: 'committed', ...(unclaimed ? {} : ownClaim) },
         );
         await setCommitted(trx, unannounced, { state: 'published', finished_at: NOW });
         await releaseLocks(trx, applied);

@@ -1,7 +1,7 @@
 import { createDeliveryHistory } from '@skiff/database/mysql-delivery-history';
 import { createDeliveryLog } from '@skiff/database/mysql-delivery-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
-import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import { type EndpointSettings, keepsOrder } from '@skiff/model/endpoint-settings';
 import { createEventFileOpener } from '@skiff/router/event-file';
 import { createRouteTable } from '@skiff/router/route-table';
 import { createRouter, type Router } from '@skiff/router/router';
@@ -59,7 +59,7 @@ export async function startRouter(parts: ProcessParts, props: RouterParts): Prom
     instance: lease.instance,
     endpointId,
     failpoints,
-    inOrder: settings.events?.kind === 'serviceBus' && settings.events.ordering === 'PerPath',
+    inOrder: keepsOrder(settings),
   });
   const started = router.start().catch((error: unknown) => logger.warn({ err: error }, 'router ended before it had started'));
   return {

@@ -1,7 +1,7 @@
 import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import type { OperationLog } from '@skiff/database/operation-log';
-import type { EndpointSettings } from '@skiff/model/endpoint-settings';
+import { type EndpointSettings, keepsOrder } from '@skiff/model/endpoint-settings';
 import type { Logger } from '@skiff/runtime/logger';
 import type { Secret } from '@skiff/runtime/secret';
 import type { Lease } from '@skiff/sftp-server/lease';
@@ -34,7 +34,7 @@ export interface RunningServer {
 export async function startSftpServer(parts: ProcessParts, props: ServerParts): Promise<RunningServer> {
   const { settings, endpointId, lease, hostKeys, eventBusSecrets, logger } = props;
   const { configuration, database, registry, budget, clock, failpoints, verifyPassword } = parts;
-  const log = createOperationLog(database);
+  const log = createOperationLog(database, { unclaimed: keepsOrder(settings) });
   const store = await createStore(parts, settings);
   const publisher = createPublisher(parts, { settings, secrets: eventBusSecrets, logger });
   const closeParts = async () => {

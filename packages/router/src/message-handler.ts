@@ -44,6 +44,11 @@ const DEAD_SLACK_MS = 60_000;
 const BACK_OFF_MS = 500;
 /** How long until it is looked whether the delivery before has ended. */
 const HELD_BACK_MS = 1000;
+/**
+ * How long a message is held whose turn is not known, since the database is away: below the 10 minutes for which consumers renew their
+ * lock on it. Each return to the queue counts as a delivery, and after ten of these a queue sets the message aside.
+ */
+const TURN_PATIENCE_MS = 8 * 60_000;
 const HELD_BACK: Offer = { kind: 'declined', dueInMs: HELD_BACK_MS, reason: 'an earlier event of this path waits' };
 const NOWHERE: ReadonlySet<string> = new Set();
 const COMPLETE: Settlement = { kind: 'complete' };
@@ -102,9 +107,9 @@ async function withoutSettled(props: MessageHandlerProps, message: RoutableMessa
   return lanes.filter((lane) => !settled.has(placeOf(lane.route, lane.targetName)) && !props.ledger.succeededHere(message.eventId, lane));
 }
 
-/** Where the message has to wait for its turn. Held for as long as its failed deliveries would be: what is not known is not delivered. */
+/** Where the message has to wait for its turn. What is not known is not delivered. */
 async function heldBack(props: MessageHandlerProps, order: DeliveryOrder, signal: AbortSignal): Promise<ReadonlySet<string>> {
-  const giveUpAt = props.monotonicMs() + props.parkPatienceMs;
+  const giveUpAt = props.monotonicMs() + TURN_PATIENCE_MS;
   for (;;) {
     try {
       return await props.deliveries.heldBack(props.endpointId, order);

@@ -57,11 +57,11 @@ describe('router', { concurrency: true }, () => {
     });
 
     it('delivers nothing while it is not known what has to go first, and sets nothing aside', async (t) => {
-      const limits = { parkPatienceMs: 30_000 };
-      const rig = await start(t, [routeRow('r', [httpTarget('app', fast)])], { consumers: 1, inOrder: true, limits });
+      const rig = await start(t, [routeRow('r', [httpTarget('app', fast)])], { consumers: 1, inOrder: true, bus: { maxDeliveryCount: 2 } });
       rig.log.outage(true);
       await publish(rig, ['a1', 'a']);
-      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      // Twice as long as two returns to the queue would take.
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
       assert.deepEqual(eventsTo(rig, 'app'), []);
       rig.log.outage(false);
       await eventually('it has come', () => eventsTo(rig, 'app').length === 1);

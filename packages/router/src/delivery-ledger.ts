@@ -54,6 +54,11 @@ export class DeliveryLedger {
     this.#props.recorder.add({ endpointId, eventId, route, target, attempt, state: 'waiting', dueInMs, reason });
   }
 
+  /** Until the database knows what was told here so far, unless it is away. */
+  written(): Promise<void> {
+    return this.#props.recorder.flush();
+  }
+
   dead(key: DeliveryKey, attempt: number, reason: string): void {
     const { endpointId, eventId, route, target } = key;
     this.#props.recorder.add({ endpointId, eventId, route, target, attempt, state: 'dead', reason });

@@ -46,14 +46,23 @@ export class OutcomeRecorder {
       return;
     }
     this.#buffer.push(result);
-    if (this.#buffer.length >= MAX_BATCH && this.#failures === 0) void this.#flush();
+    if (this.#buffer.length >= MAX_BATCH && this.#failures === 0) void this.flush();
     else this.#schedule();
+  }
+
+  /** Tries to write what is there now, without waiting for company. Never rejects. */
+  flush(): Promise<void> {
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+      this.#schedule();
+    });
+    return this.#writing;
   }
 
   /** Tries to write what is left; gives up at the first failure or when `signal` aborts. */
   async close(signal: AbortSignal): Promise<void> {
     while (this.#buffer.length > 0 && !signal.aborted) {
-      await this.#flush();
+      await this.flush();
       if (this.#failures > 0) break;
     }
     this.#closed = true;
@@ -68,16 +77,8 @@ export class OutcomeRecorder {
     const pauseMs = Math.min(this.#flushMs * 2 ** Math.min(this.#failures, 10), MAX_PAUSE_MS);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      void this.#flush();
+      void this.flush();
     }, pauseMs);
-  }
-
-  #flush(): Promise<void> {
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-      this.#schedule();
-    });
-    return this.#writing;
   }
 
   async #write(): Promise<void> {

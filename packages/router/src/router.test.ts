@@ -47,6 +47,19 @@ describe('router', { concurrency: true }, () => {
       assert.deepEqual(eventsTo(rig, 'app'), ['a1', 'b1', 'a1', 'a1', 'a2', 'a3']);
     });
 
+    it('delivers what was held back one right after the other once the first has succeeded', async (t) => {
+      const rig = await start(t, [routeRow('r', [httpTarget('app', fast)])], { consumers: 1, inOrder: true });
+      rig.behaviours.set('app', ({ eventId, attempt }) => (eventId === 'a0' && attempt === 1 ? failed : delivered));
+      const ids = Array.from({ length: 30 }, (_, index) => `a${index}`);
+      await publish(rig, ...ids.map((id) => [id, 'a'] as const));
+      await eventually('the target has all', () => eventsTo(rig, 'app').includes('a29'), 30_000);
+      assert.deepEqual(eventsTo(rig, 'app'), ['a0', ...ids]);
+      const at = callsTo(rig, 'app').map((call) => call.at);
+      // By the batches in which outcomes are otherwise written, each would take half a second.
+      const tookMs = (at.at(-1) ?? Number.NaN) - (at[1] ?? Number.NaN);
+      assert.ok(tookMs < 7_000, `${tookMs} ms`);
+    });
+
     it('goes on with the next when a delivery is dead', async (t) => {
       const rig = await start(t, [routeRow('r', [httpTarget('app', { ...fast, maxAttempts: 2 })])], { consumers: 1, inOrder: true });
       rig.behaviours.set('app', ({ eventId }) => (eventId === 'a1' ? failed : delivered));

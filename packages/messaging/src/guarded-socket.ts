@@ -31,6 +31,8 @@ export function openGuardedSocket(options: SocketOptions, onReady: () => void): 
   const common = { host, port, ...(guard === undefined ? {} : { lookup: guard.lookup }) };
   const secure = tls === undefined ? undefined : { ...common, ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) };
   const socket = secure === undefined ? connectTcp(common, onReady) : connectTls(secure, onReady);
+  // Small frames go in both directions: none should wait until the one before is acknowledged.
+  socket.setNoDelay(true);
   const { sizes, onOversize } = options;
   if (sizes === undefined) return socket;
   return socket.on('data', (chunk: Buffer) => {

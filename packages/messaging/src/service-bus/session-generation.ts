@@ -1,7 +1,7 @@
 import type { ProcessErrorArgs, ServiceBusClient, ServiceBusReceivedMessage, ServiceBusSessionReceiver } from '@azure/service-bus';
 import { pause } from '@skiff/runtime/abort';
 import type { Generation, GenerationProps } from './generation.ts';
-import { boundedClose, openClient } from './open-client.ts';
+import { boundedClose, endWaits, openClient } from './open-client.ts';
 import { toStoreError } from './service-bus-error.ts';
 
 /** Longer than a session is held. */
@@ -51,9 +51,9 @@ export class SessionGeneration implements Generation {
   /** Takes no more sessions and messages, lets the running handlers end and settle, then closes the connection. */
   async retire(): Promise<void> {
     this.#retiring.abort(new Error('the receiver is being replaced'));
-    while (this.#turns.size > 0) await Promise.all(this.#turns);
-    // Ends the waits for sessions too: not every part of one looks at the signal.
+    while (this.#turns.size > 0) await Promise.allSettled(this.#turns);
     await boundedClose(this.#client.close());
+    endWaits(this.#client);
     await boundedClose(this.#receivers);
   }
 

@@ -53,6 +53,7 @@ export async function startServiceBus(config: ServerConfig): Promise<ServiceBusS
   const options = {
     host: config.host,
     idle_time_out: IDLE_TIMEOUT_MS,
+    tcp_no_delay: true,
     max_frame_size: MAX_FRAME_BYTES,
     channel_max: MAX_CHANNELS,
     sender_options: { autosettle: false, treat_modified_as_released: false },

@@ -11,6 +11,8 @@ const MESSAGES_PER_TURN = 100;
 const TURN_MS = 30_000;
 /** How long an empty session is kept: the next event of a path often follows soon. */
 const LINGER_MS = 250;
+/** The same while more than half of the receivers have a session: others may wait. Longer than the next message takes to come. */
+const BUSY_LINGER_MS = 20;
 /** A session is given out for its messages: the first is on its way. */
 const FIRST_MESSAGE_MS = 5_000;
 /** After a wait for a session that ended sooner than it should. */
@@ -108,7 +110,7 @@ export class SessionGeneration implements Generation {
       busy = false;
       handled++;
       if (!goOn || left || handled >= MESSAGES_PER_TURN || performance.now() >= endsAt) leave();
-      else timer = setTimeout(leave, LINGER_MS);
+      else timer = setTimeout(leave, this.#turns.size > this.#props.concurrency / 2 ? BUSY_LINGER_MS : LINGER_MS);
     };
     const processError = async ({ error }: ProcessErrorArgs): Promise<void> => {
       this.#props.options.logger.debug({ err: error, queue: this.#props.options.queue }, 'receiver of a session reported an error');

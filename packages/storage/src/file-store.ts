@@ -74,6 +74,11 @@ export interface FileStore {
   stat(name: BlobName, signal: AbortSignal): Promise<StoredFile | undefined>;
   /** Children of a directory (`''` is the container's root), page by page, in no promised order, in flat memory. */
   list(directory: BlobName, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]>;
+  /**
+   * All that lies below a directory, however deep, named from there, page by page, in no promised order, in flat memory: files and
+   * explicit directories. Implicit directories may be among them.
+   */
+  listBelow(directory: BlobName, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]>;
   /** Reads a range of at most 64 MiB of one version; shorter than asked only at the end of the file. */
   read(name: BlobName, range: ReadRange, signal: AbortSignal): Promise<readonly Buffer[]>;
   /** Stages a block of at least one byte: invisible until committed. Repeating an id replaces the block. Ids of one blob have equal length, at most 64 characters. */

@@ -29,8 +29,8 @@ export async function whyNotMoved({ store, source, target, replace }: CheckMoveP
 
 async function whyTooLarge(store: FileStore, source: BlobName, target: BlobName, signal: AbortSignal): Promise<string | undefined> {
   let count = 0;
-  for await (const step of walkDirectory(store, source, signal)) {
-    const names = step.kind === 'files' ? step.names : [step.name];
+  for await (const { files, directories } of walkDirectory(store, source, signal)) {
+    const names = [...files, ...directories];
     count += names.length;
     if (count > MAX_MOVED) return `the directory holds more than ${MAX_MOVED} files and directories; rename those in it one by one`;
     const tooLong = names.find((name) => renamedBelow(name, source, target).length > MAX_BLOB_NAME_LENGTH);

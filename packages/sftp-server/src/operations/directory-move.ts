@@ -22,8 +22,8 @@ export interface DirectoryMoveProps {
 const CONCURRENCY = 16;
 /** Failures that end a pass: fewer may be files that are stuck while the others are not. */
 const MAX_FAILURES = CONCURRENCY;
-/** Directories that wait for what lies in them to be gone, with their markers. */
-const MAX_EMPTIED = 1_000;
+/** Directories that wait for what lies in them to be gone, with their markers. Any more are for the next pass. */
+const MAX_WAITING_DIRECTORIES = 10_000;
 /** How often the journal is moved on, and with it asked whether the operation is still this process's. */
 const ADVANCE_EVERY_MS = 500;
 /** A rename that gets nothing done for this long is given up, for recovery to finish. */
@@ -95,14 +95,14 @@ export class DirectoryMove {
     this.#failures = [];
     const tasks = new BoundedTasks(CONCURRENCY);
     const walk = new AbortController();
-    const emptied: BlobName[] = [];
+    const waiting: BlobName[] = [];
     try {
-      for await (const step of walkDirectory(this.#context.store, source, walk.signal)) {
-        if (step.kind === 'files') await this.#moveAll(tasks, step.names, moveFile);
-        else if (emptied.push(step.name) >= MAX_EMPTIED) await this.#moveMarkers(tasks, emptied.splice(0));
+      for await (const { files, directories } of walkDirectory(this.#context.store, source, walk.signal)) {
+        await this.#moveAll(tasks, files, moveFile);
         if (!(await this.#mayGoOn())) break;
+        waiting.push(...directories.slice(0, MAX_WAITING_DIRECTORIES - waiting.length));
       }
-      await this.#moveMarkers(tasks, [...emptied, source]);
+      await this.#moveMarkers(tasks, [...waiting, source]);
     } finally {
       walk.abort();
       // Before the operation is anybody else's, nothing of this pass is under way any more.

@@ -9,7 +9,7 @@ import type { CommittedFile, Content, DirectoryEntry, FileStore, ReadRange, Stor
 import { checkCopyMetadata, checkMetadata, DIRECTORY_METADATA_KEY, type Metadata } from '../metadata.ts';
 import { createAuthorizer } from './authorization.ts';
 import { copyBlob } from './blob-copy.ts';
-import { listDirectory } from './blob-listing.ts';
+import { type Listing, listBlobsBelow, listDirectory } from './blob-listing.ts';
 import { hasChildren, headBlob } from './blob-lookup.ts';
 import { type ContainerAddress, encodeBlobName, parseContainerAddress } from './blob-path.ts';
 import { type BlobAgent, BlobRequests, createBlobAgent } from './blob-requests.ts';
@@ -104,8 +104,15 @@ class AzureBlobStore implements FileStore {
   }
 
   list(directory: BlobName, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]> {
-    const { callMs } = this.#timeouts;
-    return listDirectory({ container: this.#sdk, directory, pageSize: this.#listPageSize, timeoutMs: callMs, logger: this.#logger, signal });
+    return listDirectory(this.#listing(directory, signal));
+  }
+
+  listBelow(directory: BlobName, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]> {
+    return listBlobsBelow(this.#listing(directory, signal));
+  }
+
+  #listing(directory: BlobName, signal: AbortSignal): Listing {
+    return { container: this.#sdk, directory, pageSize: this.#listPageSize, timeoutMs: this.#timeouts.callMs, logger: this.#logger, signal };
   }
 
   async read(name: BlobName, range: ReadRange, signal: AbortSignal): Promise<readonly Buffer[]> {

@@ -24,6 +24,19 @@ export async function* listLocal(tree: LocalTree, directory: BlobName, pageSize:
   if (page.length > 0) yield await describe(path, page);
 }
 
+/** Depth first, each directory before what lies in it, whether it is explicit or not. Holds one page of each level it has gone down. */
+export async function* listLocalBelow(tree: LocalTree, directory: BlobName, pageSize: number): AsyncIterable<readonly DirectoryEntry[]> {
+  for await (const page of listLocal(tree, directory, pageSize)) {
+    yield page;
+    for (const { name, isDirectory } of page) {
+      if (!isDirectory) continue;
+      // As this store has listed it.
+      const child = (directory === '' ? name : `${directory}/${name}`) as BlobName;
+      for await (const below of listLocalBelow(tree, child, pageSize)) yield below.map((entry) => ({ ...entry, name: `${name}/${entry.name}` }));
+    }
+  }
+}
+
 async function describe(path: string, page: readonly Dirent[]): Promise<readonly DirectoryEntry[]> {
   const entries = await Promise.all(
     page.map(async ({ name }) => {

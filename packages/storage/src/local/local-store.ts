@@ -12,7 +12,7 @@ import type { CommittedFile, Content, DirectoryEntry, FileStore, ReadRange, Stor
 import { checkCopyMetadata, checkMetadata, DIRECTORY_METADATA_KEY, type Metadata } from '../metadata.ts';
 import { localError, unless } from './errno.ts';
 import { KeyedLock } from './keyed-lock.ts';
-import { listLocal } from './local-listing.ts';
+import { listLocal, listLocalBelow } from './local-listing.ts';
 import { LocalTree, parentOf, syncDirectory } from './local-tree.ts';
 import { etagOf, newSidecar, readSidecar, removeSidecar, type Sidecar, writeSidecar } from './sidecar.ts';
 import { appendRange, assemble, dropStaged, firstStagedId, listStaged, moveStaged, writeTemporary } from './staging.ts';
@@ -90,8 +90,17 @@ class LocalStore implements FileStore {
     });
   }
 
-  async *list(directory: BlobName, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]> {
-    const pages = listLocal(this.#tree, directory, this.#pageSize)[Symbol.asyncIterator]();
+  list(directory: BlobName, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]> {
+    return this.#pages(listLocal(this.#tree, directory, this.#pageSize), signal);
+  }
+
+  listBelow(directory: BlobName, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]> {
+    return this.#pages(listLocalBelow(this.#tree, directory, this.#pageSize), signal);
+  }
+
+  /** Each page within a deadline of its own. */
+  async *#pages(listing: AsyncIterable<readonly DirectoryEntry[]>, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]> {
+    const pages = listing[Symbol.asyncIterator]();
     try {
       for (;;) {
         const page = await this.#call(signal, () => pages.next());

@@ -3,7 +3,7 @@ import { StoreError } from '@skiff/model/store-error';
 import type { BlockRef } from '@skiff/model/upload-state';
 import type { BlobName } from '@skiff/model/virtual-path';
 import { checkBlock, checkContent, checkRange } from '../content.ts';
-import { DirectoryPages, IMPLICIT_DIRECTORY } from '../directory-pages.ts';
+import { DirectoryPages, IMPLICIT_DIRECTORY, isEntryName } from '../directory-pages.ts';
 import type { CommittedFile, Content, DirectoryEntry, FileStore, ReadRange, StoredFile, StoreLimits, WriteCondition, WriteOptions } from '../file-store.ts';
 import { checkCopyMetadata, checkMetadata, DIRECTORY_METADATA_KEY, isDirectoryMarker, type Metadata } from '../metadata.ts';
 
@@ -83,6 +83,16 @@ class MemoryStore implements FileStore {
       const page = items.slice(start, start + this.#pageSize);
       const blobs = page.filter((item) => !item.endsWith('/')).flatMap((item) => this.#entry(prefix, item));
       yield pages.next({ blobs, prefixes: page.filter((item) => item.endsWith('/')).map((item) => item.slice(0, -1)) });
+    }
+  }
+
+  async *listBelow(directory: BlobName, signal: AbortSignal): AsyncIterable<readonly DirectoryEntry[]> {
+    const prefix = directory === '' ? '' : `${directory}/`;
+    const names = [...this.#blobs.keys()].filter((key) => key.startsWith(prefix)).sort((a, b) => (a < b ? -1 : 1));
+    for (let start = 0; start < names.length; start += this.#pageSize) {
+      await turn(signal);
+      const page = names.slice(start, start + this.#pageSize).map((name) => name.slice(prefix.length));
+      yield page.filter((name) => name.split('/').every(isEntryName)).flatMap((name) => this.#entry(prefix, name));
     }
   }
 

@@ -97,6 +97,50 @@ export function describeReading(kit: ContractKit): void {
     });
   });
 
+  describe('listBelow', () => {
+    const below = async (directory: BlobName, isDirectory: boolean) => {
+      const names: string[] = [];
+      for await (const page of kit.store.listBelow(directory, signal())) {
+        assert.ok(page.length <= LIST_PAGE_SIZE);
+        names.push(...page.filter((entry) => entry.isDirectory === isDirectory).map((entry) => entry.name));
+      }
+      return names.sort();
+    };
+    inDirectory('gives nothing for a directory that is not there', async (at) => {
+      assert.deepEqual([...(await below(at('/none'), true)), ...(await below(at('/none'), false))], []);
+    });
+    inDirectory('gives files and explicit directories at every depth, with their way from there, and nothing beside', async (at) => {
+      await put(at('/ann/f'), 'abc');
+      await put(at('/ann/sub/deep/f'), 'x');
+      await put(at('/anna/other'), 'x');
+      for (const name of ['/ann/empty', '/ann/sub/full']) await kit.store.createDirectory(at(name), writeOptions());
+      await put(at('/ann/sub/full/f'), 'x');
+      await stage(at('/ann/staged'), 'b1', 'x');
+      assert.deepEqual(await below(at('/ann'), false), ['f', 'sub/deep/f', 'sub/full/f']);
+      const directories = await below(at('/ann'), true);
+      assert.deepEqual(
+        directories.filter((name) => name !== 'sub' && name !== 'sub/deep'),
+        ['empty', 'sub/full'],
+      );
+    });
+    inDirectory('gives every file of a large tree once, page by page, whatever is removed meanwhile', async (at) => {
+      const names = Array.from({ length: 3 * LIST_PAGE_SIZE }, (_, i) => `d${i % 7}/f-${i}`);
+      await inParallel(names, (file) => put(at(`/d/${file}`), ''));
+      const found: string[] = [];
+      for await (const page of kit.store.listBelow(at('/d'), signal())) {
+        const files = page.filter((entry) => !entry.isDirectory).map((entry) => entry.name);
+        for (const file of files) await kit.store.remove(at(`/d/${file}`), { signal: signal() });
+        found.push(...files);
+      }
+      assert.deepEqual(found.sort(), [...names].sort());
+    });
+    inDirectory('keeps names with blanks, percent, hash, question mark, quotes and Unicode', async (at) => {
+      const names = WEIRD_NAMES.map((weird) => `${weird}/${weird}`);
+      await inParallel(names, (file) => put(at(`/d/${file}`), ''));
+      assert.deepEqual(await below(at('/d'), false), names.sort());
+    });
+  });
+
   describe('read', () => {
     inDirectory('gives a range, across the borders of blocks', async (at) => {
       for (const id of ['b1', 'b2', 'b3']) await stage(at('/f'), id, id.repeat(4));

@@ -15,7 +15,11 @@ for (const [kind, makeStore] of Object.entries(TEST_STORES)) {
     let rig: ServerRig;
     before(async () => {
       made = await makeStore();
-      rig = await startServerRig({ store: made.store });
+      // Otherwise nothing would end an emulator, and the test with it.
+      rig = await startServerRig({ store: made.store }).catch(async (error: unknown) => {
+        await made.dispose();
+        throw error;
+      });
     });
     after(async () => {
       await rig.stop();

@@ -12,6 +12,7 @@ import { silentLogger } from '@skiff/runtime/logger';
 import { Secret } from '@skiff/runtime/secret';
 import { openDatabase } from './connect.ts';
 import { findMariadb, type MariadbPrograms } from './private-mariadb/find-mariadb.ts';
+import { causeOfFailure } from './private-mariadb/install-output.ts';
 import { SERVER_SETTINGS, SUPERVISOR_SCRIPT } from './private-mariadb/server-settings.ts';
 
 const READY_TIMEOUT_MS = 30_000;
@@ -184,7 +185,7 @@ async function install(programs: MariadbPrograms, dataDir: string, signal: Abort
       // Ends with the process; its exit is what counts.
     });
     stream.on('data', (chunk: Buffer) => {
-      output = `${output}${chunk.toString()}`.slice(-2_000);
+      output = `${output}${chunk.toString()}`.slice(-8_000);
     });
   }
   const code = await new Promise<number | null>((resolve, reject) => {
@@ -193,7 +194,7 @@ async function install(programs: MariadbPrograms, dataDir: string, signal: Abort
   });
   if (code === 0) return;
   await rm(join(dataDir, 'mysql'), { recursive: true, force: true });
-  throw failed(`mariadb-install-db could not prepare ${dataDir} (exit ${code}): ${lastLines(output)}`);
+  throw failed(`mariadb-install-db could not prepare ${dataDir} (exit ${code}): ${lastLines(causeOfFailure(output))}`);
 }
 
 interface ReadyProps {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openDatabase } from '@skiff/database/connect';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
 import { sharedMariadb } from '@skiff/database/testing';
-import { SftpUsers } from '@skiff/kube/resource-type';
+import { EventRoutes, SftpEndpoints, SftpUsers } from '@skiff/kube/resource-type';
 import { silentLogger } from '@skiff/runtime/logger';
 import { sql } from 'kysely';
 import { cpuSecondsOf, peakRssMibOf } from '../../bench/process-cpu.ts';
@@ -14,7 +14,8 @@ import { inLanes } from '../../support/lanes.ts';
 import { percentile } from '../../support/percentile.ts';
 import type { SkiffProcess } from '../../support/skiff-process.ts';
 import { conditionOf } from '../conditions.ts';
-import { endpointManifest, userManifest } from '../manifests.ts';
+import { endpointManifest, HASH, routeManifest, secretManifest, userManifest } from '../manifests.ts';
+import { playKubelet } from '../play-kubelet.ts';
 import { until } from '../until.ts';
 import type { Scenario, ScenarioContext } from './scenario.ts';
 
@@ -35,7 +36,7 @@ async function run(context: ScenarioContext): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'skiff-bundle-'));
   try {
     execFileSync(process.execPath, [join(ROOT, 'tools', 'bundle.ts'), folder]);
-    await rig.apply(endpointManifest(NAMESPACE, 'main'));
+    await makeOthers(context);
     await inLanes(PARALLEL, Array.from({ length: USERS[size] }), async (_, index) => {
       const allowedSourceRanges = [`192.0.2.${index % 256}/32`, '198.51.100.0/24'];
       const signal = AbortSignal.timeout(60_000);
@@ -50,8 +51,21 @@ async function run(context: ScenarioContext): Promise<void> {
   }
 }
 
+/** One of everything else that a resync looks at: a Secret, a route, and pods that serve it. */
+async function makeOthers({ rig }: ScenarioContext): Promise<void> {
+  await rig.letReadSecrets([NAMESPACE]);
+  const events = { serviceBus: { namespace: 'contoso.servicebus.windows.net', queue: 'files' } };
+  const password = { hashSecretRef: { name: 'password', key: 'hash' } };
+  await rig.apply(
+    endpointManifest(NAMESPACE, 'main', { events }),
+    secretManifest(NAMESPACE, 'password', { hash: HASH }),
+    userManifest(NAMESPACE, 'with-password', { password }),
+    routeManifest(NAMESPACE, 'all'),
+  );
+}
+
 async function becomeReady({ rig, checks, size, progress }: ScenarioContext, main: string): Promise<SkiffProcess> {
-  const users = USERS[size];
+  const users = USERS[size] + 1;
   const before = await rig.apiWrites();
   const began = performance.now();
   const operator = await rig.startOperator('steady-operator', { main });
@@ -71,9 +85,13 @@ async function becomeReady({ rig, checks, size, progress }: ScenarioContext, mai
   return operator;
 }
 
+/** A resync included, in full size. */
 async function rest({ rig, checks, size }: ScenarioContext): Promise<void> {
-  // Endpoint and Deployments say their last word.
-  await sleep(5_000);
+  await playKubelet(rig.client, [NAMESPACE]);
+  for (const [type, name] of [[SftpEndpoints, 'main'] as const, [EventRoutes, 'all'] as const])
+    await until(`readiness of ${name}`, 'True Ready', () => rig.condition(type, name, 'Ready', NAMESPACE), 60_000);
+  // The Deployments say their last word.
+  await sleep(3_000);
   const before = { api: await rig.apiWrites(), sql: await sqlWrites() };
   await sleep(STEADY_MS[size]);
   const after = { api: await rig.apiWrites(), sql: await sqlWrites() };

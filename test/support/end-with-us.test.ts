@@ -15,7 +15,7 @@ process.stdout.write(String(child.pid));
 `;
 
 for (const signal of ['SIGTERM', undefined] as const) {
-  test(`what a test file has started ends with it when ${signal === undefined ? 'an error ends it' : 'the test runner does not wait for it any longer'}`, async (t) => {
+  test(`what a test file has started ends with it when ${signal === undefined ? 'an error ends it' : 'the test runner is ended'}`, async (t) => {
     const program = signal === undefined ? `${PROGRAM}; setTimeout(() => { throw new Error('by design'); }, 100);` : PROGRAM;
     const file = spawn(process.execPath, ['--input-type=module', '-e', program], {
       stdio: ['ignore', 'pipe', 'ignore'],

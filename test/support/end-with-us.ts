@@ -10,7 +10,7 @@ process.once('exit', () => {
     }
   }
 });
-// By SIGTERM the test runner ends a file that takes too long; by itself it would leave all that the file has started.
+// By SIGTERM the test runner ends its files when it is ended itself, by CI for one; that alone runs no exit handler.
 if (process.env.NODE_TEST_CONTEXT !== undefined) process.once('SIGTERM', () => process.exit(143));
 
 /** Calls `end` when this process ends, unless the returned function was called before. `end` must not wait. */

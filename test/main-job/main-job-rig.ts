@@ -1,16 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createOperationLog } from '@skiff/database/mysql-operation-log';
 import { createResourceRepository } from '@skiff/database/mysql-resource-repository';
-import type { OperationLog } from '@skiff/database/operation-log';
 import { openTestDatabase, type TestDatabase } from '@skiff/database/testing';
 import type { FileEvent } from '@skiff/model/file-event';
 import { parseFileEvent } from '@skiff/model/parse-file-event';
 import type { FileStore } from '@skiff/storage/file-store';
 import { type Azure, startAzure } from '../emulators/azure.ts';
 import { AZURITE_ACCOUNT } from '../emulators/azurite.ts';
-import { type HttpInbox, startHttpInbox } from '../support/http-inbox.ts';
+import { startHttpInbox } from '../support/http-inbox.ts';
 import { OpenSshClient } from '../support/openssh-client.ts';
 import { prepareServerSite, type ServerSite } from '../support/sftp-server-process.ts';
 import { openAzuriteContainer } from '../support/test-stores.ts';
@@ -27,10 +25,8 @@ export interface MainJobRig {
   readonly dir: string;
   readonly azure: Azure;
   readonly database: TestDatabase;
-  readonly log: OperationLog;
   readonly site: ServerSite;
   readonly client: OpenSshClient;
-  readonly inbox: HttpInbox;
   /** The container, as the application sees it. */
   readonly blobs: FileStore;
   /** Events that the application was sent, in order of arrival, doubles included. */
@@ -75,10 +71,8 @@ export async function startMainJobRig(ordering: 'None' | 'PerPath' = 'None'): Pr
       dir,
       azure,
       database,
-      log: createOperationLog(database.database),
       site,
       client,
-      inbox,
       blobs,
       delivered: () => inbox.received.map((received) => parseFileEvent(JSON.parse(received.body))).filter((event) => event !== undefined),
       stop,

@@ -93,10 +93,6 @@ export class SftpServers implements AsyncDisposable {
     return this.ports.map((port) => ({ host: '127.0.0.1', port, username, credential }));
   }
 
-  get running(): boolean {
-    return this.#processes.every((one) => one.running);
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
     return end(this.dir, this.#standIn, this.#processes);
   }

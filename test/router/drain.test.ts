@@ -24,7 +24,10 @@ let application: Application;
 
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'skiff-drain-'));
-  [azure, database, application] = await Promise.all([startAzure({ dir: join(dir, 'azure'), queues: ['events'] }), openTestDatabase(), startApplication()]);
+  // One after the other: when one does not start, the others are known and ended.
+  azure = await startAzure({ dir: join(dir, 'azure'), queues: ['events'] });
+  database = await openTestDatabase();
+  application = await startApplication();
 });
 after(async () => {
   await Promise.all([application?.close(), azure?.stop(), database?.close()]);

@@ -34,7 +34,10 @@ let skiff: SkiffProcess[] = [];
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'skiff-amqp-bus-'));
   certificates = await makeCertificates(join(dir, 'certificates'));
-  [broker, database, inbox] = await Promise.all([startPrivateRabbitMq(certificates), openTestDatabase(), startHttpInbox()]);
+  // One after the other: when one does not start, the others are known and ended.
+  broker = await startPrivateRabbitMq(certificates);
+  database = await openTestDatabase();
+  inbox = await startHttpInbox();
   client = new OpenSshClient(join(dir, 'client'));
   const { keyFile, publicKey } = await client.generateKey('id_ann');
   login = { host: '127.0.0.1', port: await freePort(), username: 'ann', credential: { keyFile } };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -41,6 +41,20 @@ describe('private MariaDB', () => {
       await again.close();
       await second.stop();
     } finally {
+      await rm(join(dataDir, '..'), { recursive: true, force: true });
+    }
+  });
+
+  it('leaves the temporary tables of other servers of the machine alone, as it is prepared and as it starts', async () => {
+    const dataDir = await temporaryDir();
+    const theirs = join(tmpdir(), `#sql-temptable-${process.pid}-1-0.MAD`);
+    await writeFile(theirs, '');
+    try {
+      const mariadb = await startPrivateMariadb({ dataDir, logger: silentLogger, signal });
+      await mariadb.stop();
+      assert.ok(existsSync(theirs));
+    } finally {
+      await rm(theirs, { force: true });
       await rm(join(dataDir, '..'), { recursive: true, force: true });
     }
   });

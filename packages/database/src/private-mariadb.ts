@@ -90,6 +90,7 @@ async function launch(props: PrivateMariadbProps, programs: MariadbPrograms, run
       '--no-defaults',
       ...asRoot(),
       `--datadir=${dataDir}`,
+      `--tmpdir=${runDir}`,
       `--socket=${socketPath}`,
       `--pid-file=${join(runDir, 'pid')}`,
       `--log-error=${errorLog}`,
@@ -171,6 +172,8 @@ async function install(programs: MariadbPrograms, dataDir: string, signal: Abort
     '--no-defaults',
     ...asRoot(),
     `--datadir=${dataDir}`,
+    // Of its own: each server that starts deletes all temporary tables of that folder, those of others too.
+    `--tmpdir=${dataDir}`,
     '--skip-test-db',
     '--auth-root-authentication-method=socket',
     '--innodb-log-file-size=16M',

@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { eventually } from '../support/eventually.ts';
 import type { ControlPlane } from './control-plane.ts';
 
 const TIMEOUT_MS = 120_000;
+const ESTABLISHED_TIMEOUT_MS = 60_000;
 
 export interface Ran {
   readonly code: number;
@@ -33,4 +35,10 @@ export async function kubectl(plane: ControlPlane, args: readonly string[], inpu
   const { code, output } = await tryKubectl(plane, args, input);
   if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${output}`);
   return output;
+}
+
+/** Until the API server serves all CRDs. Asks again: `kubectl wait` fails on one whose conditions are not there yet. */
+export async function untilEstablished(plane: ControlPlane): Promise<void> {
+  const wait = ['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all'];
+  await eventually('all CRDs are established', async () => (await tryKubectl(plane, wait)).code === 0, ESTABLISHED_TIMEOUT_MS);
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parseResource } from '@skiff/model/parse-resource';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
-import { kubectl, tryKubectl } from '../cluster/kubectl.ts';
+import { kubectl, tryKubectl, untilEstablished } from '../cluster/kubectl.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 let controlPlane: ControlPlane;
@@ -34,7 +34,7 @@ describe('generated CRDs on a Kubernetes API', () => {
   before(async () => {
     controlPlane = await startControlPlane();
     await kubectl(controlPlane, ['apply', '-f', join(root, 'crds')]);
-    await kubectl(controlPlane, ['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+    await untilEstablished(controlPlane);
   });
   after(async () => {
     await controlPlane?.stop();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
-import { kubectl } from '../cluster/kubectl.ts';
+import { kubectl, untilEstablished } from '../cluster/kubectl.ts';
 import { CHART, findHelm, render } from './render.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -40,7 +40,7 @@ describe('a real API server, strictly,', () => {
   it('takes the CRDs', async () => {
     for (const name of readdirSync(join(ROOT, 'crds')))
       await kubectl(plane, ['apply', '--validate=strict', '-f', '-'], readFileSync(join(ROOT, 'crds', name), 'utf8'));
-    await kubectl(plane, ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+    await untilEstablished(plane);
   });
 
   it('takes the chart with each set of values', async () => {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { ControlPlane } from '../cluster/control-plane.ts';
-import { kubectl } from '../cluster/kubectl.ts';
+import { kubectl, untilEstablished } from '../cluster/kubectl.ts';
 import { findHelm, render } from '../helm/render.ts';
 
 const CRDS = join(import.meta.dirname, '..', '..', 'crds');
@@ -15,7 +15,7 @@ export async function installOperator(plane: ControlPlane, endpointNamespaces: r
   for (const namespace of [INSTALLED.namespace, ...endpointNamespaces.filter((name) => name !== 'default')])
     await kubectl(plane, ['create', 'namespace', namespace]);
   await kubectl(plane, ['apply', '--server-side', '-f', CRDS]);
-  await kubectl(plane, ['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+  await untilEstablished(plane);
   const values = ['--set', 'database.urlSecret.name=none', '--set', `namespaces.endpoints={${endpointNamespaces.join(',')}}`];
   const shown = ['--show-only', 'templates/rbac.yaml', '--show-only', 'templates/serviceaccount.yaml'];
   await kubectl(plane, ['apply', '-f', '-'], await render(helm, [...values, ...shown]));

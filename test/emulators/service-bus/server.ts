@@ -41,10 +41,13 @@ export async function startServiceBus(config: ServerConfig): Promise<ServiceBusS
     return known;
   }
   wire(container, clientOf);
-  container.on('disconnected', ({ connection }: EventContext) => {
-    clients.get(connection)?.close();
-    clients.delete(connection);
-  });
+  // After an orderly close there is no `disconnected`.
+  for (const end of ['connection_close', 'disconnected']) {
+    container.on(end, ({ connection }: EventContext) => {
+      clients.get(connection)?.close();
+      clients.delete(connection);
+    });
+  }
   const expiry = setInterval(() => {
     for (const client of clients.values()) client.expireLinks();
   }, EXPIRY_CHECK_MS);

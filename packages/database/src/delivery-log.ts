@@ -49,7 +49,8 @@ export interface DeliveryClaim {
 }
 
 export type DeliveryResult =
-  | (DeliveryKey & { readonly state: 'succeeded'; readonly attempt: number; readonly detail: string })
+  /** `ordered`: it may have held others back ({@link DeliveryOrder}), and is forgotten there. */
+  | (DeliveryKey & { readonly state: 'succeeded'; readonly attempt: number; readonly detail: string; readonly ordered?: boolean })
   | (DeliveryKey & { readonly state: 'waiting'; readonly attempt: number; readonly dueInMs: number; readonly reason: string })
   | (DeliveryKey & { readonly state: 'dead'; readonly attempt: number; readonly reason: string });
 

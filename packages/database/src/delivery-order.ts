@@ -1,6 +1,6 @@
-import { type RawBuilder, sql, type Transaction } from 'kysely';
+import { type Kysely, type RawBuilder, type Selectable, sql, type Transaction } from 'kysely';
 import type { Database } from './connect.ts';
-import type { PendingDelivery } from './delivery-log.ts';
+import type { DeliveryKey, PendingDelivery } from './delivery-log.ts';
 import { eventKey } from './event-key.ts';
 import type { Tables } from './tables.ts';
 
@@ -40,40 +40,55 @@ export async function heldBack(database: Database, endpointId: number, order: No
 /**
  * True of a row of `deliveries` before which no other has to go. For reads without locks: with `SKIP LOCKED` a row that somebody works
  * on would seem to be gone. What is true here stays true, since later rows alone are added.
+ *
+ * One row at a time, and from the lowest sequence up: of `NOT EXISTS` MariaDB makes a table of all pairs first (measured on 10.11: 1.1 s a
+ * look at 1,000 deliveries of one path).
  */
-export const IS_NEXT: RawBuilder<boolean> = sql<boolean>`NOT EXISTS (
-  SELECT 1 FROM delivery_order mine
-  JOIN delivery_order earlier ON earlier.endpoint_id = mine.endpoint_id AND earlier.order_key = mine.order_key AND earlier.sequence < mine.sequence
-    AND earlier.route = mine.route AND earlier.target = mine.target
-  JOIN deliveries held ON ${isOf('held', 'earlier')} AND held.state = 'waiting'
-  WHERE ${isOf('mine', 'deliveries')})`;
+export const IS_NEXT: RawBuilder<boolean> = sql<boolean>`(
+  SELECT STRAIGHT_JOIN 1 FROM delivery_order mine
+  JOIN delivery_order earlier FORCE INDEX (delivery_order_key) ON earlier.endpoint_id = mine.endpoint_id AND earlier.order_key = mine.order_key
+    AND earlier.sequence < mine.sequence AND earlier.route = mine.route AND earlier.target = mine.target
+  JOIN deliveries held FORCE INDEX (PRIMARY) ON ${isOf('held', 'earlier')} AND held.state = 'waiting'
+  WHERE ${isOf('mine', 'deliveries')} LIMIT 1) IS NULL`;
 
 /** Takes away what orders nothing any more, a bounded batch at a time. */
 export async function pruneOrder(database: Database, olderThanMs: number, limit: number): Promise<void> {
   const { rows } = await database.repeatable((queries) =>
-    sql<{ endpoint_id: number; event_key: Buffer; route: string; target: string }>`
+    sql<OrderKey>`
       SELECT old.endpoint_id, old.event_key, old.route, old.target FROM delivery_order old LEFT JOIN deliveries ON ${isOf('deliveries', 'old')}
       WHERE old.created_at <= UTC_TIMESTAMP(3) - INTERVAL ${sql.lit(Math.round(olderThanMs * 1_000))} MICROSECOND AND deliveries.endpoint_id IS NULL
       ORDER BY old.created_at LIMIT ${sql.lit(limit)}`.execute(queries),
   );
-  if (rows.length === 0) return;
-  await database.repeatable((queries) =>
-    queries
-      .deleteFrom('delivery_order')
-      .where((where) =>
-        where.or(
-          rows.map((row) =>
-            where.and([
-              where('endpoint_id', '=', row.endpoint_id),
-              where('event_key', '=', row.event_key),
-              where('route', '=', row.route),
-              where('target', '=', row.target),
-            ]),
-          ),
-        ),
-      )
-      .execute(),
+  if (rows.length > 0) await database.repeatable((queries) => deleteOrder(queries, rows));
+}
+
+/** Takes away what has succeeded, in the transaction that records it: whoever looks for what waits would pass over all that ever did. */
+export async function forgetOrder(trx: Transaction<Tables>, deliveries: readonly DeliveryKey[]): Promise<void> {
+  if (deliveries.length === 0) return;
+  await deleteOrder(
+    trx,
+    deliveries.map(({ endpointId, eventId, route, target }) => ({ endpoint_id: endpointId, event_key: eventKey(eventId), route, target })),
   );
+}
+
+type OrderKey = Pick<Selectable<Tables['delivery_order']>, 'endpoint_id' | 'event_key' | 'route' | 'target'>;
+
+function deleteOrder(queries: Kysely<Tables>, rows: readonly OrderKey[]): Promise<unknown> {
+  return queries
+    .deleteFrom('delivery_order')
+    .where((where) =>
+      where.or(
+        rows.map((row) =>
+          where.and([
+            where('endpoint_id', '=', row.endpoint_id),
+            where('event_key', '=', row.event_key),
+            where('route', '=', row.route),
+            where('target', '=', row.target),
+          ]),
+        ),
+      ),
+    )
+    .execute();
 }
 
 function isOf(left: string, right: string): RawBuilder<boolean> {

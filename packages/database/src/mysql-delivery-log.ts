@@ -1,7 +1,7 @@
 import { type InsertObject, type RawBuilder, sql } from 'kysely';
 import type { Database } from './connect.ts';
 import type { ClaimedDelivery, DeliveryClaim, DeliveryKey, DeliveryLog, DeliveryPlace, DeliveryResult, PendingDelivery } from './delivery-log.ts';
-import { heldBack, IS_NEXT, insertOrder, pruneOrder } from './delivery-order.ts';
+import { forgetOrder, heldBack, IS_NEXT, insertOrder, pruneOrder } from './delivery-order.ts';
 import { eventKey } from './event-key.ts';
 import type { Tables } from './tables.ts';
 
@@ -116,7 +116,8 @@ function amongPlaces(among: DeliveryClaim['among']): RawBuilder<boolean> {
 /** What has succeeded stays so: a late outcome of an earlier attempt does not bring it back. */
 async function record(database: Database, results: readonly DeliveryResult[]): Promise<void> {
   if (results.length === 0) return;
-  const rows = inKeyOrder(results).map(toOutcome);
+  const sorted = inKeyOrder(results);
+  const rows = sorted.map(toOutcome);
   const unlessSucceeded = <Value>(column: RawBuilder<Value>, value: RawBuilder<Value>) => sql<Value>`IF(state = 'succeeded', ${column}, ${value})`;
   await database.transaction(
     async (trx) => {
@@ -136,6 +137,10 @@ async function record(database: Database, results: readonly DeliveryResult[]): P
           })
           .execute();
       }
+      await forgetOrder(
+        trx,
+        sorted.filter((result) => result.state === 'succeeded' && result.ordered === true),
+      );
     },
     { idempotent: true },
   );

@@ -11,6 +11,8 @@ export interface DeliveryLedgerProps {
   readonly recorder: OutcomeRecorder;
   readonly recent: RecentSuccesses;
   readonly random: () => number;
+  /** Deliveries wait for those before them on the same path. */
+  readonly inOrder: boolean;
 }
 
 /** Writes down what became of attempts. */
@@ -44,7 +46,8 @@ export class DeliveryLedger {
       return;
     }
     const decision = decide(outcome, attempt, lane.policy, this.#props.random);
-    if (decision.state !== 'waiting') this.#props.recorder.add({ ...key, attempt, ...decision });
+    if (decision.state === 'succeeded') this.#props.recorder.add({ ...key, attempt, ...decision, ordered: this.#props.inOrder });
+    else if (decision.state === 'dead') this.#props.recorder.add({ ...key, attempt, ...decision });
     else this.standsBack(key, decision.untried === true ? attempt - 1 : attempt, decision.dueInMs, decision.reason);
   }
 

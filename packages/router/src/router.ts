@@ -97,7 +97,7 @@ class QueueRouter implements Router {
   #stopping = false;
 
   constructor(props: RouterProps) {
-    const { clock, random, logger, metrics = noRouterMetrics, deliveries, endpointId, instance, routes } = props;
+    const { clock, random, logger, metrics = noRouterMetrics, deliveries, endpointId, instance, routes, inOrder = false } = props;
     const limits = { ...DEFAULT_ROUTER_LIMITS, ...props.limits };
     const monotonicMs = (): number => clock.monotonicMs();
     this.#props = props;
@@ -114,7 +114,7 @@ class QueueRouter implements Router {
     });
     this.#counters = new RouteCounters({ endpointId, history: props.history, logger, monotonicMs, flushMs: limits.counterFlushMs });
     this.#recorder = new OutcomeRecorder({ deliveries, logger, metrics, onResult: (result) => this.#counters.count(result) });
-    this.#ledger = new DeliveryLedger({ endpointId, recorder: this.#recorder, recent: new RecentSuccesses(), random });
+    this.#ledger = new DeliveryLedger({ endpointId, recorder: this.#recorder, recent: new RecentSuccesses(), random, inOrder });
     this.#worker = new RetryWorker({
       endpointId,
       instance,
@@ -128,7 +128,7 @@ class QueueRouter implements Router {
       pollMs: limits.retryPollMs,
       concurrency: limits.retryConcurrency,
       retentionMs: limits.retentionMs,
-      inOrder: props.inOrder ?? false,
+      inOrder,
     });
     routes.onChange((rows) => {
       if (!this.#stopping) this.#lanes.sync(rows);

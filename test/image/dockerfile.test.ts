@@ -43,7 +43,7 @@ describe('the launcher', () => {
   const flagsSeen = (...args: readonly string[]) => seen('process.execArgv', args);
 
   it('becomes the program with the flags of its mode', () => {
-    assert.deepEqual(flagsSeen('version'), ['--initial-old-space-size=1024', '--max-semi-space-size=8']);
+    assert.deepEqual(flagsSeen('version'), ['--initial-old-space-size=1024', '--max-semi-space-size=2']);
     assert.deepEqual(flagsSeen('operator', '--help'), ['--max-semi-space-size=8']);
     assert.deepEqual(flagsSeen('self-check', 'router'), ['--max-semi-space-size=1']);
     assert.deepEqual(flagsSeen('sftp-server', '--help'), nodeFlagsOf('sftp-server'));

@@ -3,6 +3,7 @@ import { StoreError } from '@skiff/model/store-error';
 import { withDeadline } from '../deadline.ts';
 import type { CommittedFile } from '../file-store.ts';
 import type { Metadata } from '../metadata.ts';
+import { blobProperties } from './blob-lookup.ts';
 import type { BlobRequests } from './blob-requests.ts';
 import { type BlobConditions, committedFile, conditionHeaders, MAX_EMPTY_ANSWER_BYTES, metadataHeaders, type Transfer } from './blob-transfers.ts';
 
@@ -50,14 +51,7 @@ export async function copyBlob(requests: BlobRequests, transfer: Transfer, copy:
 async function waitForCopy(requests: BlobRequests, transfer: Transfer, copyId: unknown): Promise<CommittedFile> {
   for (let pauseMs = POLL_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_POLL_MS)) {
     await sleep(pauseMs, undefined, { signal: transfer.signal });
-    const { headers } = await requests.send({
-      ...transfer,
-      operation: 'Get Blob Properties',
-      method: 'HEAD',
-      repeatable: true,
-      accepted: [200],
-      maxResponseBytes: MAX_EMPTY_ANSWER_BYTES,
-    });
+    const headers = await blobProperties(requests, transfer);
     const status = headers['x-ms-copy-status'];
     if (headers['x-ms-copy-id'] !== copyId) throw new StoreError({ code: 'conflict', message: 'the target of a copy was replaced by another writer' });
     if (status === 'success') return committedFile(headers.etag, headers['last-modified']);

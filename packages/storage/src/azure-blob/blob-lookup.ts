@@ -1,8 +1,8 @@
 import { StoreError } from '@skiff/model/store-error';
 import type { StoredFile } from '../file-store.ts';
 import { isDirectoryMarker } from '../metadata.ts';
-import type { BlobRequests } from './blob-requests.ts';
-import { committedFile, type Transfer } from './blob-transfers.ts';
+import type { BlobRequests, BlobResponse } from './blob-requests.ts';
+import { committedFile, MAX_EMPTY_ANSWER_BYTES, type Transfer } from './blob-transfers.ts';
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** A page without an item and with a continuation is legal; more of them in a row than this is a fault. */
@@ -10,15 +10,21 @@ const MAX_EMPTY_PAGES = 100;
 const METADATA_HEADER = 'x-ms-meta-';
 
 /** Get Blob Properties. @throws {StoreError} `notFound` */
-export async function headBlob(requests: BlobRequests, transfer: Transfer): Promise<StoredFile> {
+export async function blobProperties(requests: BlobRequests, transfer: Transfer): Promise<BlobResponse['headers']> {
   const { headers } = await requests.send({
     ...transfer,
     operation: 'Get Blob Properties',
     method: 'HEAD',
     repeatable: true,
     accepted: [200],
-    maxResponseBytes: MAX_ANSWER_BYTES,
+    maxResponseBytes: MAX_EMPTY_ANSWER_BYTES,
   });
+  return headers;
+}
+
+/** The file, as it is committed. @throws {StoreError} `notFound`; `unavailable` while it is the target of a copy that runs */
+export async function headBlob(requests: BlobRequests, transfer: Transfer): Promise<StoredFile> {
+  const headers = await blobProperties(requests, transfer);
   const copyStatus = headers['x-ms-copy-status'];
   // The target of a copy that runs or failed is an empty blob with its final metadata: those must prove nothing.
   if (copyStatus === 'pending') throw new StoreError({ code: 'unavailable', message: 'the file is being copied', vendorCode: 'PendingCopyOperation' });
